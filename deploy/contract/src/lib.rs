@@ -1,0 +1,23 @@
+//! What proxy, app server, worker and command say to each other: the internal HTTP header of a
+//! dispatched request, the messages of the two control channels, and the framing of both.
+//!
+//! Used by every program of Tidegate; holds no behaviour beyond encoding and parsing.
+//! docs/architecture.md tells in which order the messages flow.
+
+mod cause;
+mod dispatch;
+mod launch;
+mod lines;
+mod message;
+
+pub use cause::Cause;
+pub use dispatch::{Dispatch, DispatchError, Outcome, INTERNAL_HEADER};
+pub use launch::{Launch, Mode, LAUNCH_VARIABLE};
+pub use lines::{LineError, Lines, MAX_LINE};
+pub use message::{
+    AppPhase, AppState, CertificateReport, FromServer, FromWorker, Generation, ListenerReport, PoolState, ProxyReport,
+    RestartReason, Role, StatusReport, ToServer, ToWorker, WorkerPhase, WorkerState,
+};
+
+/// Version of everything in this crate. Programs that differ in it refuse each other.
+pub const PROTOCOL: u32 = 1;

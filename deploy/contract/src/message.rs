@@ -1,0 +1,343 @@
+//! The messages of the control channel (proxy and command <-> app server) and of the worker
+//! channel (worker <-> app server). Both are lines of JSON, see [`crate::Lines`].
+
+use serde::{Deserialize, Serialize};
+
+/// Who opened a control channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The proxy: receives the pool's state.
+    Proxy,
+    /// The `tidegate` command: asks and gets answers.
+    Command,
+}
+
+/// From proxy or command to the app server. `Hello` is first, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum ToServer {
+    /// Opens the channel.
+    Hello {
+        /// [`crate::PROTOCOL`].
+        protocol: u32,
+        /// The sender's version, for messages only.
+        version: String,
+        /// Who speaks.
+        role: Role,
+    },
+    /// Proxy: what it serves, after start and after each reload.
+    Report(ProxyReport),
+    /// Proxy: no request is dispatched to this draining worker any more.
+    Drained {
+        /// The app.
+        app: String,
+        /// The worker's generation.
+        generation: u64,
+    },
+    /// Proxy: answer to [`FromServer::Prepare`]. On success the proxy waits for `Commit` or
+    /// `Abort` with the new configuration loaded beside the running one.
+    Prepared {
+        /// The reload's number.
+        reload: u64,
+        /// Why it cannot be loaded; nothing if it can.
+        error: Option<String>,
+    },
+    /// Either: asks for a reload. A command gets `Progress` lines and `Done`.
+    Reload,
+    /// Command: asks for a [`StatusReport`].
+    Status,
+}
+
+/// From the app server to proxy or command. `Hello` is first, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum FromServer {
+    /// Answers the peer's hello; on a mismatch of protocols it is the last message.
+    Hello {
+        /// [`crate::PROTOCOL`].
+        protocol: u32,
+        /// The app server's version.
+        version: String,
+    },
+    /// Proxy: every app and worker, sent whole after hello and whenever something changed.
+    Pool(PoolState),
+    /// Proxy: a thread whose request was cut short (timed out, abandoned) is back.
+    SlotBack {
+        /// The app.
+        app: String,
+        /// The worker's generation.
+        generation: u64,
+        /// [`crate::Dispatch::number`].
+        dispatch: u64,
+    },
+    /// Proxy: load the site file whose SHA-256 is `digest`, beside the running one.
+    Prepare {
+        /// The reload's number.
+        reload: u64,
+        /// Lower-case hexadecimal SHA-256 of the site file's bytes.
+        digest: String,
+    },
+    /// Proxy: switch to the configuration that was prepared, and to this pool, at once.
+    Commit {
+        /// The reload's number.
+        reload: u64,
+        /// New workers ready, old ones draining.
+        pool: PoolState,
+    },
+    /// Proxy: forget the configuration that was prepared.
+    Abort {
+        /// The reload's number.
+        reload: u64,
+    },
+    /// Command: a line to show.
+    Progress {
+        /// The line.
+        text: String,
+    },
+    /// Command: the answer to [`ToServer::Status`].
+    Status(StatusReport),
+    /// Command: the end of a reload.
+    Done {
+        /// Why nothing was changed; nothing on success.
+        error: Option<String>,
+    },
+}
+
+/// Every app of the site.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolState {
+    /// In the site file's order.
+    pub apps: Vec<AppState>,
+}
+
+/// One app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppState {
+    /// Its name.
+    pub name: String,
+    /// Whether requests may wait for it.
+    pub phase: AppPhase,
+    /// Why it failed, for operators (never for clients).
+    pub detail: Option<String>,
+    /// Its workers, draining ones included.
+    pub workers: Vec<WorkerState>,
+    /// Restarts since the app server started, by reason.
+    pub restarts: Vec<(RestartReason, u64)>,
+}
+
+/// Whether an app can be expected to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppPhase {
+    /// No worker is ready yet; requests wait.
+    Starting,
+    /// At least one worker is ready, or a replacement is on its way; requests wait if need be.
+    Ready,
+    /// The app failed to start; requests are answered 503 at once.
+    Failed,
+    /// The app server shuts down; requests are answered 503 at once.
+    Stopping,
+}
+
+/// A process's generation within its app; 1 is the first process ever started for it.
+pub type Generation = u64;
+
+/// One worker process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerState {
+    /// Slot number: the metric label `worker`.
+    pub slot: u32,
+    /// Which process in that slot.
+    pub generation: Generation,
+    /// Where it listens, as `tidegate_host::Endpoint` displays it.
+    pub endpoint: String,
+    /// How many requests it takes at once.
+    pub threads_max: u32,
+    /// Whether it may be given requests.
+    pub phase: WorkerPhase,
+    /// The serving process (on Windows not always the one that was started).
+    pub pid: u32,
+    /// Threads that run a request, by the worker's last heartbeat.
+    pub threads_busy: u32,
+    /// Threads there are, by the worker's last heartbeat.
+    pub threads: u32,
+}
+
+/// What a worker process is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerPhase {
+    /// Importing the app.
+    Starting,
+    /// Takes requests.
+    Ready,
+    /// Missed its heartbeat; gets no request until it is heard again.
+    Unresponsive,
+    /// Finishes what it has and ends.
+    Draining,
+}
+
+/// Why a worker was replaced: a metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartReason {
+    /// The process ended by itself.
+    Died,
+    /// A request in it timed out and its thread was interrupted or is stuck.
+    Timeout,
+    /// No heartbeat: the process is stopped, or something holds the GIL.
+    Frozen,
+    /// It did not become ready within `start_timeout`.
+    StartTimeout,
+    /// The app could not be imported.
+    ImportFailed,
+    /// Replaced on purpose by a reload.
+    Reload,
+}
+
+impl RestartReason {
+    /// Every reason, for metrics that show zero before the first restart.
+    pub const ALL: [Self; 6] =
+        [Self::Died, Self::Timeout, Self::Frozen, Self::StartTimeout, Self::ImportFailed, Self::Reload];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Died => "died",
+            Self::Timeout => "timeout",
+            Self::Frozen => "frozen",
+            Self::StartTimeout => "start_timeout",
+            Self::ImportFailed => "import_failed",
+            Self::Reload => "reload",
+        }
+    }
+}
+
+/// What the proxy serves, for the start-up report and `tidegate status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyReport {
+    /// Process id.
+    pub pid: u32,
+    /// Version.
+    pub version: String,
+    /// Bound listeners.
+    pub listeners: Vec<ListenerReport>,
+    /// Loaded certificates.
+    pub certificates: Vec<CertificateReport>,
+    /// Address of the metrics listener, if there is one.
+    pub metrics: Option<String>,
+}
+
+/// A bound listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerReport {
+    /// Address and port, with the real port where 0 was configured.
+    pub address: String,
+    /// A URL to try, such as `https://localhost:8443/`.
+    pub url: String,
+    /// Whether it terminates TLS.
+    pub tls: bool,
+    /// Whether it only redirects to HTTPS.
+    pub redirects: bool,
+}
+
+/// A loaded certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateReport {
+    /// Where it comes from: a path, or `self-signed: path`.
+    pub source: String,
+    /// Names it covers.
+    pub names: Vec<String>,
+    /// End of validity, RFC 3339.
+    pub not_after: String,
+    /// Whether it is the self-signed development certificate.
+    pub self_signed: bool,
+}
+
+/// Everything `tidegate status` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The app server's process id.
+    pub pid: u32,
+    /// The app server's version.
+    pub version: String,
+    /// The site file.
+    pub site: String,
+    /// Apps and workers.
+    pub pool: PoolState,
+    /// The connected proxy.
+    pub proxy: Option<ProxyReport>,
+}
+
+/// From the app server to a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum ToWorker {
+    /// Take no new connection, finish what runs, then exit with 0.
+    Stop {
+        /// Milliseconds until running requests are given up.
+        drain_ms: u64,
+    },
+}
+
+/// From a worker to the app server. `Hello` is first, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum FromWorker {
+    /// Opens the channel, before the app is imported.
+    Hello {
+        /// [`crate::PROTOCOL`].
+        protocol: u32,
+        /// From [`crate::Launch`].
+        token: String,
+        /// The process that serves.
+        pid: u32,
+        /// `3.13.0`.
+        python: String,
+        /// `sys.executable`.
+        executable: String,
+    },
+    /// The app is imported and the endpoint accepts connections.
+    Ready,
+    /// The app could not be imported; the process ends with 1.
+    ImportFailed {
+        /// One line: type and text of the exception.
+        error: String,
+        /// The traceback.
+        traceback: String,
+    },
+    /// Sent every `heartbeat_ms` by a thread that holds the GIL.
+    Beat {
+        /// Threads that run a request.
+        busy: u32,
+        /// Threads there are.
+        threads: u32,
+    },
+    /// A request passed its deadline: one log record.
+    TimedOut {
+        /// The request id.
+        request_id: String,
+        /// The method.
+        method: String,
+        /// The raw path, without its query.
+        path: String,
+        /// Milliseconds since the request arrived at the worker.
+        age_ms: u64,
+        /// The Python stack of its thread, or nothing with the reason in `no_stack`.
+        stack: Option<String>,
+        /// Why there is no stack.
+        no_stack: Option<String>,
+    },
+    /// The thread of a request that was cut short is back.
+    SlotBack {
+        /// [`crate::Dispatch::number`].
+        dispatch: u64,
+    },
+    /// A thread was interrupted (`returned`), or did not come back within the grace period:
+    /// either way this process is to be replaced.
+    Condemned {
+        /// Whether the thread came back.
+        returned: bool,
+    },
+}

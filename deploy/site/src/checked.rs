@@ -1,0 +1,250 @@
+//! The checked configuration: what the rest of Tidegate sees. Only [`crate::load`] makes it, so
+//! paths are absolute, durations and sizes parsed, and every route's app exists.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// A whole site file, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// Absolute path of the file.
+    pub file: PathBuf,
+    /// Lower-case hexadecimal SHA-256 of the file's bytes.
+    pub digest: String,
+    /// Where Tidegate keeps what it makes itself: the development certificate.
+    pub state_dir: PathBuf,
+    /// Where the pair meets: the directory of Unix sockets (short, 0700), unused on Windows.
+    pub runtime_dir: PathBuf,
+    /// Distinguishes this site's endpoints from other sites' on the host: 16 hexadecimal digits
+    /// of the hash of `file`.
+    pub instance: String,
+    /// Listeners, in the file's order.
+    pub listeners: Vec<Listener>,
+    /// Certificates, in the file's order; the first is the default. Empty: the self-signed
+    /// development certificate is used.
+    pub certificates: Vec<CertificateFiles>,
+    /// Virtual hosts, in the file's order.
+    pub hosts: Vec<VirtualHost>,
+    /// Apps, in the file's order.
+    pub apps: Vec<App>,
+    /// Limits towards clients.
+    pub limits: Limits,
+    /// Addresses whose X-Forwarded-* and Forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Metrics listener, unless switched off.
+    pub metrics: Option<SocketAddr>,
+    /// Logging.
+    pub log: Log,
+}
+
+/// A listening socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port. `[::]` also takes IPv4.
+    pub address: SocketAddr,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TLS with HTTP/1.1 and HTTP/2.
+    Https,
+    /// Plain HTTP/1.1, served like HTTPS.
+    Http,
+    /// Plain HTTP/1.1 that answers 308 to the same URL on this HTTPS port.
+    Redirect {
+        /// The port named in the redirect's target; 443 is left out of the URL.
+        https_port: u16,
+    },
+}
+
+/// A certificate chain and its key, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// A virtual host: names and routes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VirtualHost {
+    /// Lower-case names without port: exact (`shop.example`), wildcard (`*.shop.example`, one
+    /// label) or `*` for any other.
+    pub names: Vec<String>,
+    /// Longest prefix first.
+    pub routes: Vec<Route>,
+}
+
+/// A path prefix and what answers it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Starts with `/`. Matches at segment boundaries: `/static` matches `/static` and
+    /// `/static/a`, not `/statics`. Stored without a slash at its end, so `/` is empty.
+    pub prefix: String,
+    /// What answers.
+    pub target: Target,
+}
+
+/// What answers a route.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// Files below a directory.
+    Files(Files),
+    /// A WSGI app.
+    App(AppRoute),
+}
+
+/// A route to static files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The directory, absolute.
+    pub root: PathBuf,
+    /// Name of the file served for a directory.
+    pub index: Option<String>,
+    /// Cache-Control of every file, if set.
+    pub cache_control: Option<String>,
+}
+
+/// A route to an app.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppRoute {
+    /// The app's name; it exists in [`Site::apps`].
+    pub app: Arc<str>,
+    /// From dispatch to the response head: the route's own, or the app's.
+    pub request_timeout: Duration,
+    /// Largest request body in bytes: the route's own, or the limit of all.
+    pub max_body: u64,
+    /// Whether the prefix becomes SCRIPT_NAME (`mount: on`, the default) or stays in PATH_INFO.
+    pub mount: bool,
+}
+
+/// A WSGI application and its workers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct App {
+    /// `[a-z0-9-]{1,32}`.
+    pub name: Arc<str>,
+    /// `module:callable`.
+    pub wsgi: String,
+    /// Working directory, absolute; first on `sys.path`.
+    pub directory: PathBuf,
+    /// The interpreter.
+    pub python: Python,
+    /// Worker processes.
+    pub processes: u32,
+    /// Threads of each.
+    pub threads: Threads,
+    /// Environment of the workers, from `environment_file` and `environment` (which wins).
+    pub environment: BTreeMap<String, String>,
+    /// From dispatch to the response head.
+    pub request_timeout: Duration,
+    /// Between two chunks of a response.
+    pub stream_idle_timeout: Duration,
+    /// How long an interrupted thread may take to come back.
+    pub timeout_grace: Duration,
+    /// Status of a timed-out request: 502, or 504 where preferred.
+    pub timeout_status: u16,
+    /// How long a worker may take to import the app.
+    pub start_timeout: Duration,
+    /// How long a stopping or replaced worker may finish what it has.
+    pub drain_timeout: Duration,
+    /// How often a worker says that it is alive.
+    pub heartbeat: Duration,
+    /// Silence after which a worker is replaced.
+    pub heartbeat_timeout: Duration,
+    /// Admission queue.
+    pub queue: Queue,
+}
+
+/// Where an app's Python comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Python {
+    /// `.venv`, `venv` or `env` in the app's directory, else `python3` or `python` on the PATH.
+    Find,
+    /// This interpreter, or the interpreter of this virtualenv directory.
+    At(PathBuf),
+}
+
+/// How many threads a worker has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threads {
+    /// Kept even when idle.
+    pub min: u32,
+    /// At most: the worker's capacity.
+    pub max: u32,
+}
+
+/// An app's admission queue in the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// Requests that may wait.
+    pub size: usize,
+    /// How long one may wait.
+    pub timeout: Duration,
+}
+
+/// Limits towards clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections over all listeners; above it the listeners stop accepting.
+    pub connections: usize,
+    /// For a TLS handshake.
+    pub handshake_timeout: Duration,
+    /// For a whole request header.
+    pub header_timeout: Duration,
+    /// Size of a request header in bytes.
+    pub header_size: usize,
+    /// Number of header fields.
+    pub header_fields: usize,
+    /// Idle time between two requests.
+    pub keep_alive: Duration,
+    /// Between two reads of a request body, and for each write to the client.
+    pub client_timeout: Duration,
+    /// Size of a request body in bytes.
+    pub body_size: u64,
+    /// Concurrent streams of an HTTP/2 connection.
+    pub http2_streams: u32,
+    /// How long a stopping proxy finishes requests.
+    pub drain_timeout: Duration,
+}
+
+/// Logging of both processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Least severe level that is written.
+    pub level: Level,
+    /// One line per request.
+    pub access: bool,
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+}
+
+/// Severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Faults.
+    Error,
+    /// And what went wrong but was handled.
+    Warn,
+    /// And what an operator wants to know.
+    Info,
+    /// And clients' mistakes.
+    Debug,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
