@@ -1,0 +1,94 @@
+//! Log lines of app server and proxy: one record a line on standard error, as text for people
+//! or JSON for machines, stamped in UTC.
+//!
+//! Called once by each program's `main` after the site file is checked, and again when a
+//! reload brings other settings. Never writes a control character that came from outside, so
+//! that nobody can forge a record or steer a terminal.
+
+mod escape;
+mod format;
+mod record;
+
+use std::io::IsTerminal as _;
+use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
+
+use tidegate_site::{Level, Log, LogFormat};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::{Layer as _, Registry};
+
+use crate::format::Format;
+
+/// Target of what the apps print. It is written whatever the level: an app's own logging has
+/// already decided what matters.
+pub const APP_OUTPUT: &str = "tidegate_app_output";
+
+/// Fields of these names hold several lines; text shows them below the record, indented.
+pub const BLOCKS: [&str; 2] = ["stack", "traceback"];
+
+struct Installed {
+    filter: Handle<Targets, Registry>,
+    format: &'static Format,
+}
+
+static INSTALLED: OnceLock<Installed> = OnceLock::new();
+
+/// Sends every `tracing` event of this process to standard error, under the name `process`.
+/// A further call changes level and format.
+pub fn init(process: &'static str, log: &Log) {
+    let installed = INSTALLED.get_or_init(|| install(process, log));
+    installed.format.set_json(log.format == LogFormat::Json);
+    // Fails only when the subscriber is gone, which is global and never dropped.
+    let _ = installed.filter.reload(targets(log.level));
+}
+
+fn install(process: &'static str, log: &Log) -> Installed {
+    let format: &'static Format = Box::leak(Box::new(Format::new(process, colours())));
+    let (filter, handle) = reload::Layer::new(targets(log.level));
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .event_format(format::Shared(format))
+        .with_filter(filter);
+    // An earlier subscriber can only be a test's own, which then sees the events.
+    let _ = tracing::subscriber::set_global_default(Registry::default().with(layer));
+    std::panic::set_hook(Box::new(log_panic));
+    Installed {
+        filter: handle,
+        format,
+    }
+}
+
+/// Libraries speak from `warn` on: their details help nobody who did not write them.
+fn targets(level: Level) -> Targets {
+    let level = match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+    };
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("tidegate", level)
+        .with_target(APP_OUTPUT, LevelFilter::INFO)
+}
+
+/// Whether to colour: a terminal that says what it is. A Windows console that does not
+/// understand escape sequences sets neither variable.
+fn colours() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let capable = set("WT_SESSION") || std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+    std::io::stderr().is_terminal() && capable && !set("NO_COLOR")
+}
+
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let text = info.payload_as_str().unwrap_or("no message");
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    tracing::error!(place, thread, "panicked: {text}");
+}
