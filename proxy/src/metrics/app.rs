@@ -1,0 +1,138 @@
+//! Metrics of one app: its queue, its requests as clients saw them, its restarts, its workers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::{Histogram, IntCounter, IntGauge};
+use tidegate_contract::{Cause, RestartReason};
+
+use super::families::Families;
+use super::held::Held;
+use super::series::CauseCounters;
+use super::worker::WorkerMetrics;
+
+/// Counts what one app does, over all its workers.
+#[derive(Debug)]
+pub(crate) struct AppMetrics {
+    name: String,
+    families: Arc<Families>,
+    failures: CauseCounters,
+    queue_depth: IntGauge,
+    queue_wait_seconds: Histogram,
+    request_seconds: Histogram,
+    up: IntGauge,
+    restarts: Mutex<[Restarts; RestartReason::ALL.len()]>,
+    // Locked when the pool changes, never while a request is served.
+    workers: Mutex<HashMap<u32, Arc<WorkerMetrics>>>,
+}
+
+/// Restarts for one reason. `seen` is the app server's own count, which starts again at 0 with
+/// the app server; the counter then starts again too, as Prometheus expects of counters.
+#[derive(Debug)]
+struct Restarts {
+    reason: RestartReason,
+    counter: IntCounter,
+    seen: u64,
+}
+
+impl AppMetrics {
+    pub(super) fn new(families: &Arc<Families>, name: &str) -> Self {
+        let restarts = RestartReason::ALL.map(|reason| Restarts {
+            reason,
+            counter: families
+                .backend_restarts
+                .with_label_values(&[name, reason.label()]),
+            seen: 0,
+        });
+        Self {
+            failures: CauseCounters::new(&families.app_failures, &[name], &Cause::ALL),
+            queue_depth: families.app_queue_depth.with_label_values(&[name]),
+            queue_wait_seconds: families.app_queue_wait_seconds.with_label_values(&[name]),
+            request_seconds: families.app_request_seconds.with_label_values(&[name]),
+            up: families.app_up.with_label_values(&[name]),
+            restarts: Mutex::new(restarts),
+            workers: Mutex::default(),
+            name: name.to_owned(),
+            families: Arc::clone(families),
+        }
+    }
+
+    /// The metrics of a worker slot, made at the first call for it.
+    pub(crate) fn worker(&self, slot: u32) -> Arc<WorkerMetrics> {
+        let mut workers = self.workers.lock();
+        let worker = workers.entry(slot);
+        let make = || Arc::new(WorkerMetrics::new(&self.families, &self.name, slot));
+        Arc::clone(worker.or_insert_with(make))
+    }
+
+    /// Removes the worker slots from `processes` on, after a reload that lowered their number.
+    pub(crate) fn forget_workers_from(&self, processes: u32) {
+        self.workers.lock().retain(|slot, worker| {
+            let keep = *slot < processes;
+            if !keep {
+                worker.forget();
+            }
+            keep
+        });
+    }
+
+    /// A request waits in the queue for as long as the guard lives.
+    pub(crate) fn queued(&self) -> Held {
+        Held::new(&self.queue_depth)
+    }
+
+    /// A request left the queue for a worker after this long; zero if it never had to wait.
+    pub(crate) fn waited(&self, wait: Duration) {
+        self.queue_wait_seconds.observe(wait.as_secs_f64());
+    }
+
+    /// A request for this app is over, this long after its header was read.
+    pub(crate) fn finished(&self, duration: Duration) {
+        self.request_seconds.observe(duration.as_secs_f64());
+    }
+
+    /// A request for this app failed: once for each request, retries are not seen here.
+    pub(crate) fn failed(&self, cause: Cause) {
+        self.failures.inc(cause);
+    }
+
+    /// Whether at least one worker is ready.
+    pub(crate) fn set_up(&self, up: bool) {
+        self.up.set(i64::from(up));
+    }
+
+    /// Takes over the app server's absolute counts.
+    pub(crate) fn set_restarts(&self, counts: &[(RestartReason, u64)]) {
+        let mut restarts = self.restarts.lock();
+        for (reason, count) in counts {
+            if let Some(known) = restarts.iter_mut().find(|known| known.reason == *reason) {
+                if *count < known.seen {
+                    known.counter.reset();
+                    known.seen = 0;
+                }
+                known.counter.inc_by(*count - known.seen);
+                known.seen = *count;
+            }
+        }
+    }
+
+    /// Takes the app's series, and its workers', out of what is shown.
+    pub(super) fn forget(&self) {
+        self.forget_workers_from(0);
+        let families = &self.families;
+        let labels: &[&str] = &[&self.name];
+        self.failures.forget(&families.app_failures, labels);
+        for reason in RestartReason::ALL {
+            // Fails only if the series is gone already; so do those below.
+            let _ = families
+                .backend_restarts
+                .remove_label_values(&[&self.name, reason.label()]);
+        }
+        let _ = families.app_queue_depth.remove_label_values(labels);
+        let _ = families.app_up.remove_label_values(labels);
+        let _ = families.app_queue_wait_seconds.remove_label_values(labels);
+        let _ = families.app_request_seconds.remove_label_values(labels);
+    }
+}

@@ -1,0 +1,158 @@
+//! Everything Tidegate counts, and the loopback listener that shows it to Prometheus.
+//!
+//! Handles ([`AppMetrics`], [`WorkerMetrics`], [`ListenerMetrics`]) are looked up when the
+//! configuration or the pool changes and kept by whoever counts; counting itself is an atomic
+//! addition. Nothing here decides anything, and nothing is global: two `Metrics` never meet.
+//! docs/metrics.md explains every family to operators; a test compares the two.
+
+mod app;
+mod families;
+mod held;
+mod listener;
+mod proxy;
+mod series;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use prometheus::{Encoder as _, IntCounter, TextEncoder};
+
+pub(crate) use app::AppMetrics;
+pub(crate) use held::Held;
+pub(crate) use listener::{AppReadiness, serve};
+pub(crate) use proxy::{FileMetrics, Handshake, HttpMetrics, ListenerMetrics, Version};
+pub(crate) use worker::WorkerMetrics;
+
+use families::Families;
+
+/// When a certificate ends, for [`Metrics::set_certificates`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CertificateExpiry {
+    /// Where it comes from: a path, or `self-signed: path`.
+    pub(crate) source: String,
+    /// The first name it covers.
+    pub(crate) name: String,
+    /// End of validity in seconds since 1970.
+    pub(crate) not_after: i64,
+}
+
+/// Every metric of one proxy.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// Requests as clients see them, whatever answered.
+    pub(crate) http: HttpMetrics,
+    /// Requests answered from static files.
+    pub(crate) files: FileMetrics,
+    families: Arc<Families>,
+    // Locked when configuration or pool change, never while a request is served.
+    apps: Mutex<HashMap<String, Arc<AppMetrics>>>,
+    listeners: Mutex<HashMap<String, Arc<ListenerMetrics>>>,
+}
+
+impl Metrics {
+    /// Metrics of a proxy that has just loaded its first configuration.
+    pub(crate) fn new(version: &str) -> Arc<Self> {
+        let families = Arc::new(Families::new());
+        families.build_info.with_label_values(&[version]).set(1);
+        families.process_start_time.set(now());
+        families.config_last_reload_success.set(now());
+        for result in ["ok", "failed"] {
+            families.config_reloads.with_label_values(&[result]);
+        }
+        Arc::new(Self {
+            http: HttpMetrics::new(&families),
+            files: FileMetrics::new(&families),
+            apps: Mutex::default(),
+            listeners: Mutex::default(),
+            families,
+        })
+    }
+
+    /// The app's metrics, made at the first call for this name.
+    pub(crate) fn app(&self, name: &str) -> Arc<AppMetrics> {
+        let mut apps = self.apps.lock();
+        if let Some(app) = apps.get(name) {
+            return Arc::clone(app);
+        }
+        let app = Arc::new(AppMetrics::new(&self.families, name));
+        apps.insert(name.to_owned(), Arc::clone(&app));
+        app
+    }
+
+    /// Removes an app that a reload took away, with its workers. Handles still held count on
+    /// unseen.
+    pub(crate) fn forget_app(&self, name: &str) {
+        if let Some(app) = self.apps.lock().remove(name) {
+            app.forget();
+        }
+    }
+
+    /// The metrics of the listener bound to this address, made at the first call.
+    pub(crate) fn listener(&self, address: &str) -> Arc<ListenerMetrics> {
+        let mut listeners = self.listeners.lock();
+        if let Some(listener) = listeners.get(address) {
+            return Arc::clone(listener);
+        }
+        let listener = Arc::new(ListenerMetrics::new(&self.families, address));
+        listeners.insert(address.to_owned(), Arc::clone(&listener));
+        listener
+    }
+
+    /// Replaces what is known about loaded certificates.
+    pub(crate) fn set_certificates<'a>(
+        &self,
+        certificates: impl IntoIterator<Item = &'a CertificateExpiry>,
+    ) {
+        let family = &self.families.certificate_expiry;
+        family.reset();
+        for certificate in certificates {
+            let labels = [certificate.source.as_str(), certificate.name.as_str()];
+            family.with_label_values(&labels).set(certificate.not_after);
+        }
+    }
+
+    /// Counts a reload that was committed (`true`) or given up.
+    pub(crate) fn reloaded(&self, success: bool) {
+        let result = if success { "ok" } else { "failed" };
+        self.families
+            .config_reloads
+            .with_label_values(&[result])
+            .inc();
+        if success {
+            self.families.config_last_reload_success.set(now());
+        }
+    }
+
+    /// Whether the control channel to the app server is open.
+    pub(crate) fn set_supervisor_connected(&self, connected: bool) {
+        self.families.supervisor_connected.set(i64::from(connected));
+    }
+
+    /// Counts log lines that were dropped because the log could not be written fast enough.
+    pub(crate) fn log_dropped(&self) -> IntCounter {
+        self.families.log_dropped.clone()
+    }
+
+    /// Everything, in Prometheus' text format 0.0.4. Reads the process's memory: call it where
+    /// blocking is allowed.
+    pub(crate) fn encode(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::with_capacity(64 << 10);
+        TextEncoder::new().encode(&self.families.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+fn now() -> i64 {
+    // A clock before 1970 shows as 0.
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Metrics of the proxy's own half: listeners, HTTP as clients see it, static files.
+
+use std::sync::Arc;
+
+use prometheus::{IntCounter, IntGauge};
+use tidegate_contract::Cause;
+
+use super::families::Families;
+use super::held::Held;
+use super::series::{CauseCounters, StatusCounters};
+
+/// How a TLS handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handshake {
+    /// The connection is encrypted.
+    Ok,
+    /// The client spoke no TLS, refused the certificate, or offered nothing in common.
+    Failed,
+    /// It took longer than `handshake_timeout`.
+    Timeout,
+}
+
+impl Handshake {
+    const ALL: [Self; 3] = [Self::Ok, Self::Failed, Self::Timeout];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// The protocol of a request, as a metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// HTTP/1.0 and HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// Counts one listening socket's connections.
+#[derive(Debug)]
+pub(crate) struct ListenerMetrics {
+    connections: IntGauge,
+    accepted: IntCounter,
+    handshakes: [IntCounter; Handshake::ALL.len()],
+}
+
+impl ListenerMetrics {
+    pub(super) fn new(families: &Arc<Families>, address: &str) -> Self {
+        let handshakes = Handshake::ALL.map(|end| {
+            families
+                .tls_handshakes
+                .with_label_values(&[address, end.label()])
+        });
+        Self {
+            connections: families.listener_connections.with_label_values(&[address]),
+            accepted: families.listener_accepted.with_label_values(&[address]),
+            handshakes,
+        }
+    }
+
+    /// A connection was accepted; it is open for as long as the guard lives.
+    pub(crate) fn accepted(&self) -> Held {
+        self.accepted.inc();
+        Held::new(&self.connections)
+    }
+
+    /// A TLS handshake came to its end.
+    pub(crate) fn handshake(&self, end: Handshake) {
+        self.handshakes[end as usize].inc();
+    }
+}
+
+/// Counts requests as clients see them, whatever answered.
+#[derive(Debug)]
+pub(crate) struct HttpMetrics {
+    http1: StatusCounters,
+    http2: StatusCounters,
+    failures: CauseCounters,
+    sent: IntCounter,
+    received: IntCounter,
+}
+
+impl HttpMetrics {
+    pub(super) fn new(families: &Families) -> Self {
+        Self {
+            http1: StatusCounters::new(&families.http_requests, &["http/1.1"]),
+            http2: StatusCounters::new(&families.http_requests, &["http/2"]),
+            failures: CauseCounters::new(&families.http_failures, &[], &Cause::ALL),
+            sent: families.http_sent_bytes.clone(),
+            received: families.http_received_bytes.clone(),
+        }
+    }
+
+    /// A request is over; 499 if its client had gone.
+    pub(crate) fn finished(&self, version: Version, status: u16) {
+        match version {
+            Version::Http1 => self.http1.inc(status),
+            Version::Http2 => self.http2.inc(status),
+        }
+    }
+
+    /// A request failed, before or after it was routed.
+    pub(crate) fn failed(&self, cause: Cause) {
+        self.failures.inc(cause);
+    }
+
+    /// Bytes of response bodies handed to clients.
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.sent.inc_by(bytes);
+    }
+
+    /// Bytes of request bodies read from clients.
+    pub(crate) fn received(&self, bytes: u64) {
+        self.received.inc_by(bytes);
+    }
+}
+
+/// Counts requests answered from static files.
+#[derive(Debug)]
+pub(crate) struct FileMetrics {
+    requests: StatusCounters,
+    sent: IntCounter,
+}
+
+impl FileMetrics {
+    pub(super) fn new(families: &Families) -> Self {
+        Self {
+            requests: StatusCounters::new(&families.files_requests, &[]),
+            sent: families.files_sent_bytes.clone(),
+        }
+    }
+
+    /// A request was answered.
+    pub(crate) fn finished(&self, status: u16) {
+        self.requests.inc(status);
+    }
+
+    /// Bytes of files handed to clients.
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.sent.inc_by(bytes);
+    }
+}

@@ -1,0 +1,115 @@
+//! Metrics of one worker slot, seen from the proxy. A replaced worker goes on counting in its
+//! slot's series, so a restart shows as a rise of `tidegate_backend_restarts_total` and not as
+//! a new backend.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{Histogram, IntGauge};
+use tidegate_contract::Cause;
+
+use super::families::Families;
+use super::held::Held;
+use super::series::{CauseCounters, StatusCounters};
+
+/// The causes that are a worker's doing.
+const WORKER_CAUSES: [Cause; 5] = [
+    Cause::WorkerTimeout,
+    Cause::WorkerDied,
+    Cause::WorkerUnreachable,
+    Cause::WorkerInvalid,
+    Cause::AppError,
+];
+
+/// Counts what one worker slot does.
+#[derive(Debug)]
+pub(crate) struct WorkerMetrics {
+    app: String,
+    slot: String,
+    families: Arc<Families>,
+    requests: StatusCounters,
+    failures: CauseCounters,
+    in_flight: IntGauge,
+    threads_busy: IntGauge,
+    threads: IntGauge,
+    threads_max: IntGauge,
+    up: IntGauge,
+    connections: IntGauge,
+    response_seconds: Histogram,
+}
+
+impl WorkerMetrics {
+    pub(super) fn new(families: &Arc<Families>, app: &str, slot: u32) -> Self {
+        let slot = slot.to_string();
+        let labels: &[&str] = &[app, &slot];
+        Self {
+            requests: StatusCounters::new(&families.backend_requests, labels),
+            failures: CauseCounters::new(&families.backend_failures, labels, &WORKER_CAUSES),
+            in_flight: families.backend_in_flight.with_label_values(labels),
+            threads_busy: families.backend_threads_busy.with_label_values(labels),
+            threads: families.backend_threads.with_label_values(labels),
+            threads_max: families.backend_threads_max.with_label_values(labels),
+            up: families.backend_up.with_label_values(labels),
+            connections: families.backend_connections.with_label_values(labels),
+            response_seconds: families.backend_response_seconds.with_label_values(labels),
+            app: app.to_owned(),
+            families: Arc::clone(families),
+            slot,
+        }
+    }
+
+    /// A request takes one of the worker's slots; keep the guard until its thread is back.
+    pub(crate) fn dispatched(&self) -> Held {
+        Held::new(&self.in_flight)
+    }
+
+    /// A connection to the worker is open for as long as the guard lives.
+    pub(crate) fn connected(&self) -> Held {
+        Held::new(&self.connections)
+    }
+
+    /// The worker sent a response head, this long after dispatch.
+    pub(crate) fn finished(&self, status: u16, since_dispatch: Duration) {
+        self.requests.inc(status);
+        self.response_seconds.observe(since_dispatch.as_secs_f64());
+    }
+
+    /// An attempt on this worker failed; counted even if another worker then answers.
+    pub(crate) fn failed(&self, cause: Cause) {
+        self.failures.inc(cause);
+    }
+
+    /// Whether the worker may be given requests.
+    pub(crate) fn set_up(&self, up: bool) {
+        self.up.set(i64::from(up));
+    }
+
+    /// Threads by the worker's last heartbeat.
+    pub(crate) fn set_threads(&self, busy: u32, threads: u32, max: u32) {
+        self.threads_busy.set(i64::from(busy));
+        self.threads.set(i64::from(threads));
+        self.threads_max.set(i64::from(max));
+    }
+
+    /// Takes the series out of what is shown.
+    pub(super) fn forget(&self) {
+        let labels: &[&str] = &[&self.app, &self.slot];
+        let families = &self.families;
+        StatusCounters::forget(&families.backend_requests, labels);
+        self.failures.forget(&families.backend_failures, labels);
+        for gauges in [
+            &families.backend_in_flight,
+            &families.backend_threads_busy,
+            &families.backend_threads,
+            &families.backend_threads_max,
+            &families.backend_up,
+            &families.backend_connections,
+        ] {
+            // Fails only if the series is gone already.
+            let _ = gauges.remove_label_values(labels);
+        }
+        let _ = families
+            .backend_response_seconds
+            .remove_label_values(labels);
+    }
+}
