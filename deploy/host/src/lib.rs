@@ -1,1 +1,76 @@
-//! .
+//! The operating system, seen through one seam: local sockets, TCP listeners, child processes,
+//! stop signals, and opening files safely. Every other crate of Tidegate is written against this
+//! API and has no operating-system `cfg` of its own.
+//!
+//! Used by every program and by the worker library. It never interprets configuration, never logs
+//! and never decides what a failure means to a request.
+//!
+//! # What each system provides
+//!
+//! `unix` and `windows` hold items of the same names:
+//!
+//! | Item | What it is |
+//! |---|---|
+//! | `local_endpoint(dir, name)` | where a local socket of that name lives |
+//! | `Listener::{bind, accept}`, `Stream`, `connect` | Unix sockets, named pipes |
+//! | `prepare_tcp`, `TCP_BACKLOG`, `NO_ADDRESS_FAMILY` | options of a TCP listener before it is bound |
+//! | `pause_accepting(error)` | whether an accept error passes by waiting |
+//! | `Signals::{install, next}` | requests to stop or reload |
+//! | `spawn(&Spawn)`, `Process::{id, wait, kill}` | a child and everything that it starts |
+//! | `kill_own_group` | ends this process and its children |
+//! | `open_within`, `create_private` | files |
+//! | `resident_memory`, `raise_file_limit`, `runtime_dir` | figures and places |
+//! | `is_program`, `PROGRAM_SUFFIX`, `PYTHON_NAMES`, `VENV_PYTHON`, `WORKER_LIBRARY_NAMES` | names |
+
+mod child;
+mod endpoint;
+pub mod file;
+mod local;
+mod program;
+mod signal;
+mod tcp;
+
+#[cfg(unix)]
+#[path = "unix/mod.rs"]
+mod sys;
+#[cfg(windows)]
+#[path = "windows/mod.rs"]
+mod sys;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use child::{Child, ChildOutput, Exit, Output, Spawn, Stdin};
+pub use endpoint::{Endpoint, EndpointError};
+pub use file::write_private;
+pub use local::{LocalListener, LocalStream, connect};
+pub use program::{beside_executable, find_program, program_name, python_names, venv_python, worker_library_names};
+pub use signal::{Signal, Signals, stdin_end};
+pub use tcp::listen_tcp;
+
+/// Bytes of memory a process holds in RAM, if it exists and may be asked.
+pub fn resident_memory(pid: u32) -> Option<u64> {
+    sys::resident_memory(pid)
+}
+
+/// Raises this process's limit of open files to the most it may have and returns that;
+/// `u64::MAX` where there is no such limit.
+pub fn raise_file_limit() -> io::Result<u64> {
+    sys::raise_file_limit()
+}
+
+/// The directory for local sockets when the site file names none.
+pub fn runtime_dir() -> PathBuf {
+    sys::runtime_dir()
+}
+
+/// Kills this process and what it started, at once. For a child of [`Spawn`] that finds itself
+/// abandoned. Where a job object does that (Windows) it returns without doing anything.
+pub fn kill_own_group() {
+    sys::kill_own_group();
+}
+
+/// The same error, saying what failed.
+fn context(error: io::Error, what: impl std::fmt::Display) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}

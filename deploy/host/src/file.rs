@@ -1,0 +1,42 @@
+//! Files: opening one that must be below a directory, and writing one that only its owner may read.
+//! Used by the proxy for static files and files that apps refer to, and for the development key.
+//! Everything here blocks; async callers use a blocking thread.
+
+use std::fs::File;
+use std::io;
+use std::path::{Component, Path};
+
+use crate::sys;
+
+/// Opens the regular file `relative` below `root` for reading; others may rename or delete it
+/// meanwhile. Links are followed as long as the file in the end is below `root`. `NotFound` for
+/// everything else: outside, no regular file, `..` in the name, or a name that is another spelling of
+/// the one on disk (8.3 names, other case), so that a file has one name only.
+pub fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
+    let mut parts = relative.components().peekable();
+    if parts.peek().is_none() || !parts.all(|part| matches!(part, Component::Normal(_))) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    sys::open_within(root, relative)
+}
+
+/// Writes `contents` to `path` in one step, readable by its owner only (on Windows also by SYSTEM
+/// and Administrators). An existing file is replaced.
+pub fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut temporary = name.to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(temporary);
+    // Left over from a process with the same number that did not get to the end.
+    let _ = std::fs::remove_file(&temporary);
+    let written = sys::create_private(&temporary)
+        .and_then(|mut file| {
+            io::Write::write_all(&mut file, contents)?;
+            file.sync_all()
+        })
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}

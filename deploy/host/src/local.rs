@@ -1,0 +1,160 @@
+//! Sockets between the programs: Unix sockets or named pipes, and TCP to workers that are not
+//! ours. Used by every program; what flows through them is HTTP or lines of JSON and not known
+//! here.
+//!
+//! A named pipe has no half-close: shutting down the writing side only flushes, the reader sees no
+//! end. Both sides must frame what they say, and close by dropping the whole stream.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::{Endpoint, context, listen_tcp, sys};
+
+/// How long accepting rests when the system is out of descriptors or memory: long enough not to
+/// spin, short enough not to be noticed once a connection has closed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Listens on an [`Endpoint`].
+#[derive(Debug)]
+pub struct LocalListener(ListenerKind);
+
+#[derive(Debug)]
+enum ListenerKind {
+    System(sys::Listener),
+    Tcp(TcpListener),
+}
+
+impl LocalListener {
+    /// Listens on `endpoint`; within a Tokio runtime. A Unix socket's directory is created with
+    /// access for its owner only, the socket is the owner's only, and it is removed on drop. A
+    /// socket file on which nobody answers is replaced; if somebody answers it is `AddrInUse`.
+    pub fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+        let bound = match endpoint {
+            Endpoint::Tcp(address) => listen_tcp(*address).and_then(TcpListener::from_std).map(ListenerKind::Tcp),
+            _ => sys::Listener::bind(endpoint).map(ListenerKind::System),
+        };
+        bound.map(Self).map_err(|error| context(error, format_args!("failed to listen on {endpoint}")))
+    }
+
+    /// The next connection. Cancel-safe. Waits out a shortage of descriptors or memory, so an error
+    /// means that this listener is of no more use.
+    pub async fn accept(&mut self) -> io::Result<LocalStream> {
+        loop {
+            let accepted = match &mut self.0 {
+                ListenerKind::System(listener) => listener.accept().await.map(StreamKind::System),
+                ListenerKind::Tcp(listener) => {
+                    listener.accept().await.and_then(|(stream, _)| no_delay(stream)).map(StreamKind::Tcp)
+                }
+            };
+            match accepted {
+                Ok(stream) => return Ok(LocalStream(stream)),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if sys::pause_accepting(&error) => sleep(ACCEPT_PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// A connection, accepted or made.
+#[derive(Debug)]
+pub struct LocalStream(StreamKind);
+
+#[derive(Debug)]
+enum StreamKind {
+    System(sys::Stream),
+    Tcp(TcpStream),
+}
+
+/// Connects to `endpoint`. A listener that is there but busy is tried again until `deadline`, then
+/// it is `TimedOut`; a missing one is `NotFound` or `ConnectionRefused` at once.
+pub async fn connect(endpoint: &Endpoint, deadline: Instant) -> io::Result<LocalStream> {
+    let connecting = async {
+        match endpoint {
+            Endpoint::Tcp(address) => TcpStream::connect(address).await.and_then(no_delay).map(StreamKind::Tcp),
+            _ => connect_system(endpoint).await.map(StreamKind::System),
+        }
+    };
+    match timeout_at(deadline, connecting).await {
+        Ok(Ok(stream)) => Ok(LocalStream(stream)),
+        Ok(Err(error)) => Err(context(error, format_args!("failed to connect to {endpoint}"))),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("failed to connect to {endpoint}: busy until the deadline"),
+        )),
+    }
+}
+
+/// Neither Unix sockets nor pipes can wait for a place in a full backlog, hence the retries.
+async fn connect_system(endpoint: &Endpoint) -> io::Result<sys::Stream> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(stream) = sys::connect(endpoint).await? {
+            return Ok(stream);
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+/// A head and its body are separate writes; Nagle's algorithm would hold the second back.
+fn no_delay(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl AsyncRead for LocalStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            StreamKind::System(stream) => Pin::new(stream).poll_read(cx, buf),
+            StreamKind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for LocalStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            StreamKind::System(stream) => Pin::new(stream).poll_write(cx, buf),
+            StreamKind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            StreamKind::System(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            StreamKind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            StreamKind::System(stream) => stream.is_write_vectored(),
+            StreamKind::Tcp(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            StreamKind::System(stream) => Pin::new(stream).poll_flush(cx),
+            StreamKind::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            StreamKind::System(stream) => Pin::new(stream).poll_shutdown(cx),
+            StreamKind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Where programs are: Python interpreters, and Tidegate's own files beside the running executable.
+//! Used by the app server and the command; starts nothing.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::sys;
+
+/// The interpreter of a virtual environment.
+pub fn venv_python(venv: &Path) -> PathBuf {
+    venv.join(sys::VENV_PYTHON)
+}
+
+/// Names under which Python is searched for on PATH, best first.
+pub fn python_names() -> &'static [&'static str] {
+    sys::PYTHON_NAMES
+}
+
+/// File names of the worker library, in the order in which they are looked for.
+pub fn worker_library_names() -> &'static [&'static str] {
+    sys::WORKER_LIBRARY_NAMES
+}
+
+/// The file name of a program: `.exe` is added where programs have it.
+pub fn program_name(stem: &str) -> String {
+    format!("{stem}{}", sys::PROGRAM_SUFFIX)
+}
+
+/// The first program called `name` on PATH. Relative entries of PATH are passed over: what they
+/// mean changes with the working directory.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .filter(|dir| dir.is_absolute())
+        .flat_map(|dir| [dir.join(name), dir.join(program_name(name))])
+        .find(|candidate| sys::is_program(candidate))
+}
+
+/// The first of these files that exists beside the running executable.
+pub fn beside_executable(names: &[&str]) -> Option<PathBuf> {
+    let executable = env::current_exe().ok()?;
+    // A link in /usr/local/bin leads to where the rest of Tidegate is.
+    let executable = executable.canonicalize().unwrap_or(executable);
+    let directory = executable.parent()?;
+    names.iter().map(|name| directory.join(name)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_on_path_only() {
+        let name = if program_name("x") == "x" { "sh" } else { "cmd" };
+        let found = find_program(name).unwrap();
+        assert!(found.is_absolute() && found.is_file());
+        assert_eq!(find_program("no-such-program-anywhere"), None);
+    }
+
+    #[test]
+    fn files_beside_the_executable_are_found_in_order() {
+        let own = env::current_exe().unwrap();
+        let own_name = own.file_name().unwrap().to_str().unwrap();
+        let found = beside_executable(&["no-such-file", own_name]).unwrap();
+        assert_eq!(found.file_name(), own.file_name());
+        assert_eq!(beside_executable(&["no-such-file"]), None);
+    }
+}

@@ -1,0 +1,78 @@
+//! Opening and creating files.
+
+use std::ffi::{CString, c_int};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// O_NONBLOCK so that a FIFO does not block before it is found to be no regular file.
+const READ: c_int = libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+
+pub(crate) fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
+    let directory = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(root);
+    let opened = directory.and_then(|directory| match open_beneath(&directory, relative) {
+        Ok(file) => Ok(file),
+        Err(error) if needs_comparison(&error) => open_and_compare(root, relative),
+        Err(error) => Err(error),
+    });
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        // For a client these names lead nowhere, whatever the way in which they do not.
+        Some(libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG | libc::ENXIO) => io::ErrorKind::NotFound.into(),
+        _ if error.kind() == io::ErrorKind::InvalidInput => io::ErrorKind::NotFound.into(),
+        _ => error,
+    })?;
+    regular(file)
+}
+
+/// The kernel itself refuses to leave the directory, but refuses every absolute link too.
+fn open_beneath(directory: &File, relative: &Path) -> io::Result<File> {
+    let path = CString::new(relative.as_os_str().as_bytes())?;
+    // SAFETY: open_how is a plain structure for which all zeroes is valid.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_RDONLY | READ).unsigned_abs().into();
+    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+    // SAFETY: the path is NUL-terminated, `how` has the size given, and both outlive the call.
+    let descriptor = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            directory.as_raw_fd(),
+            path.as_ptr(),
+            &raw const how,
+            std::mem::size_of::<libc::open_how>(),
+        )
+    };
+    match c_int::try_from(descriptor) {
+        // SAFETY: the call has just opened it, for us alone.
+        Ok(descriptor) if descriptor >= 0 => Ok(unsafe { File::from_raw_fd(descriptor) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A link that leads out or is absolute, a rename meanwhile, or a kernel (before 5.6) or sandbox
+/// without openat2.
+fn needs_comparison(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EXDEV | libc::EAGAIN | libc::ENOSYS | libc::EPERM))
+}
+
+/// Follows links wherever they lead, without opening what is there (which can have effects, on
+/// devices and FIFOs), and opens it only if its real path is below the real root.
+fn open_and_compare(root: &Path, relative: &Path) -> io::Result<File> {
+    let found = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(root.join(relative))?;
+    let found = regular(found)?;
+    let by_number = format!("/proc/self/fd/{}", found.as_raw_fd());
+    if !fs::read_link(&by_number)?.starts_with(root.canonicalize()?) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    OpenOptions::new().read(true).custom_flags(READ).open(by_number)
+}
+
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}

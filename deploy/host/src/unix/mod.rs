@@ -1,0 +1,78 @@
+//! Linux's half of the seam; `lib.rs` lists what it must hold.
+
+mod child;
+mod file;
+mod guard;
+mod signal;
+mod socket;
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+pub(crate) use child::{Process, spawn};
+pub(crate) use file::{create_private, open_within};
+pub(crate) use signal::Signals;
+pub(crate) use socket::{Listener, Stream, connect, local_endpoint};
+
+pub(crate) const PROGRAM_SUFFIX: &str = "";
+pub(crate) const VENV_PYTHON: &str = "bin/python";
+pub(crate) const PYTHON_NAMES: &[&str] = &["python3", "python"];
+pub(crate) const WORKER_LIBRARY_NAMES: &[&str] = &["libtidegate_worker.so", "tidegate_worker.abi3.so"];
+
+/// The kernel lowers it to net.core.somaxconn.
+pub(crate) const TCP_BACKLOG: i32 = 65535;
+pub(crate) const NO_ADDRESS_FAMILY: i32 = libc::EAFNOSUPPORT;
+
+/// Lets a restart bind while connections of the previous process are in TIME_WAIT. On Linux this
+/// does not let two listeners share an address.
+pub(crate) fn prepare_tcp(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_reuse_address(true)
+}
+
+pub(crate) fn pause_accepting(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+pub(crate) fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+pub(crate) fn resident_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+pub(crate) fn raise_file_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit that outlives the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if limit.rlim_cur < limit.rlim_max {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: as above; the call only reads it.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(limit.rlim_cur)
+}
+
+pub(crate) fn runtime_dir() -> PathBuf {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    let uid = unsafe { libc::geteuid() };
+    if uid == 0 {
+        return PathBuf::from("/run/tidegate");
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+        Some(dir) if dir.is_absolute() => dir.join("tidegate"),
+        _ => PathBuf::from(format!("/tmp/tidegate-{uid}")),
+    }
+}
+
+pub(crate) fn kill_own_group() {
+    // SAFETY: kill has no memory preconditions; group 0 is the caller's own.
+    unsafe { libc::kill(0, libc::SIGKILL) };
+}

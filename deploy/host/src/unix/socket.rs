@@ -1,0 +1,134 @@
+//! Unix sockets.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::Endpoint;
+
+/// The kernel lowers it to net.core.somaxconn (4096 by default).
+const BACKLOG: i32 = 65535;
+
+/// Size of `sun_path`, which includes the NUL at its end.
+const PATH_LIMIT: usize = 108;
+
+pub(crate) type Stream = UnixStream;
+
+pub(crate) fn local_endpoint(dir: &Path, name: &str) -> Endpoint {
+    Endpoint::Unix(dir.join(format!("{name}.sock")))
+}
+
+/// `None`: the backlog is full, try again.
+pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Option<Stream>> {
+    match UnixStream::connect(path(endpoint)?).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Listener {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode of the socket file, to know it from one that replaced it.
+    identity: (u64, u64),
+}
+
+impl Listener {
+    pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+        let path = path(endpoint)?;
+        let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        // Held until the socket listens: of two processes that find the same stale file, the second
+        // must not remove what the first has just made.
+        let _lock = lock(dir)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // SAFETY: the descriptor is open. Linux gives the file the mode of the socket it is made from,
+        // so there is no moment in which others could connect.
+        if unsafe { libc::fchmod(socket.as_raw_fd(), 0o600) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let address = SockAddr::unix(path)?;
+        match socket.bind(&address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(&address)? => {
+                fs::remove_file(path)?;
+                socket.bind(&address)?;
+            }
+            other => other?,
+        }
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Self {
+            listener: UnixListener::from_std(socket.into())?,
+            path: path.to_owned(),
+            identity: (metadata.dev(), metadata.ino()),
+        })
+    }
+
+    pub(crate) async fn accept(&mut self) -> io::Result<Stream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let still_ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
+        if still_ours {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn path(endpoint: &Endpoint) -> io::Result<&Path> {
+    let Endpoint::Unix(path) = endpoint else {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "there are no named pipes on this system"));
+    };
+    let length = path.as_os_str().as_bytes().len();
+    if length >= PATH_LIMIT {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("the path has {length} bytes, a socket's may have {}: choose a shorter directory", PATH_LIMIT - 1),
+        ));
+    }
+    Ok(path)
+}
+
+/// Creates the directory if it is missing, checks that nobody else can put sockets into it, and locks
+/// it. An existing directory keeps its mode: it may be one that others need, like `/run`.
+fn lock(dir: &Path) -> io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let file = File::open(dir)?;
+    let metadata = file.metadata()?;
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    let own = unsafe { libc::geteuid() };
+    if metadata.uid() != own && metadata.uid() != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("{} belongs to another user ({})", dir.display(), metadata.uid()),
+        ));
+    }
+    file.lock()?;
+    Ok(file)
+}
+
+/// Whether nobody answers on a socket file: its process has died without removing it. A file that is
+/// no socket is not stale.
+fn is_stale(address: &SockAddr) -> io::Result<bool> {
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A full backlog must count as an answer rather than block.
+    probe.set_nonblocking(true)?;
+    let refused = matches!(probe.connect(address), Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
+    let is_socket = address.as_pathname().is_some_and(|path| {
+        use std::os::unix::fs::FileTypeExt;
+        fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+    });
+    Ok(refused && is_socket)
+}
