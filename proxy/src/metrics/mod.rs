@@ -139,6 +139,10 @@ impl Metrics {
     /// Everything, in Prometheus' text format 0.0.4. Reads the process's memory: call it where
     /// blocking is allowed.
     pub(crate) fn encode(&self) -> prometheus::Result<Vec<u8>> {
+        if let Some(bytes) = tidegate_host::resident_memory(std::process::id()) {
+            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+            self.families.process_resident_memory.set(bytes);
+        }
         let mut text = Vec::with_capacity(64 << 10);
         TextEncoder::new().encode(&self.families.registry.gather(), &mut text)?;
         Ok(text)
