@@ -1,8 +1,18 @@
 //! The site file: YAML to checked configuration. The proxy, the app server and the command call
 //! [`load`]; nothing else in Tidegate reads the file or sees a value that was not checked.
+//!
+//! `syntax` makes a YAML tree of the bytes, `raw` reads typed values from it and collects what is
+//! wrong, `check` turns it into [`Site`] with the help of `units` and `defaults`.
 
+mod check;
 mod checked;
+mod defaults;
 mod error;
+mod place;
+mod raw;
+mod suggest;
+mod syntax;
+mod units;
 
 use std::io;
 use std::path::Path;
@@ -13,13 +23,39 @@ use tidegate_host::Endpoint;
 
 /// Reads and checks a site file.
 pub fn load(file: &Path) -> Result<Site, ConfigError> {
-    Err(ConfigError::of_file(file, "not implemented"))
+    let read = place::canonical(file).and_then(|path| Ok((std::fs::read(&path)?, path)));
+    let (bytes, path) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            return Err(ConfigError::of_file(
+                file,
+                format!("cannot be read: {error}"),
+            ));
+        }
+    };
+    // Messages name the file as the operator did.
+    let value = syntax::parse(file, &bytes)?;
+    let problems = raw::Problems::new(file);
+    let origin = check::Origin {
+        instance: place::instance(&path),
+        file: path,
+        digest: place::hexadecimal_digest(&bytes),
+    };
+    let site = check::site(&raw::Node::root(&value, &problems), origin);
+    let problems = problems.into_inner();
+    match site {
+        Some(site) if problems.is_empty() => Ok(site),
+        _ if problems.is_empty() => Err(ConfigError::of_file(
+            file,
+            "is wrong in a way that was not noted: a fault of Tidegate's own",
+        )),
+        _ => Err(ConfigError::new(problems)),
+    }
 }
 
 /// Lower-case hexadecimal SHA-256 of the file's bytes: what [`Site::digest`] holds.
 pub fn digest(file: &Path) -> io::Result<String> {
-    let _ = std::fs::read(file)?;
-    Ok(String::new())
+    Ok(place::hexadecimal_digest(&std::fs::read(file)?))
 }
 
 impl Site {
@@ -35,6 +71,8 @@ impl Site {
 
     /// Whether any listener terminates TLS, so that a certificate is needed.
     pub fn uses_tls(&self) -> bool {
-        self.listeners.iter().any(|listener| listener.protocol == Protocol::Https)
+        self.listeners
+            .iter()
+            .any(|listener| listener.protocol == Protocol::Https)
     }
 }

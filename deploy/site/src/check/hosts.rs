@@ -1,0 +1,367 @@
+//! `hosts`: names and the routes below them.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use crate::check::apps::Apps;
+use crate::check::paths::Base;
+use crate::check::{LONGEST, limits};
+use crate::checked::{AppRoute, Files, Limits, Route, Target, VirtualHost};
+use crate::raw::{Node, Table};
+use crate::{defaults, suggest};
+
+/// Keys of a host.
+pub(crate) const HOST: &[&str] = &["names", "routes"];
+/// Keys of a route.
+pub(crate) const ROUTE: &[&str] = &[
+    "path",
+    "files",
+    "index",
+    "cache_control",
+    "app",
+    "request_timeout",
+    "max_body",
+    "mount",
+];
+
+const NAME: &str = "a host name such as shop.example, \"*.shop.example\" or \"*\"";
+const PATH: &str = "a path such as / or /static";
+
+/// What routes refer to.
+struct Around<'c> {
+    base: &'c Base,
+    apps: &'c Apps,
+    limits: Option<&'c Limits>,
+}
+
+/// All hosts. Without `hosts` in the file, the only app answers everything.
+pub(crate) fn all(
+    root: &Table<'_>,
+    base: &Base,
+    apps: &Apps,
+    limits: Option<&Limits>,
+) -> Option<Vec<VirtualHost>> {
+    let around = Around { base, apps, limits };
+    let Some(node) = root.get("hosts") else {
+        return default(root, &around);
+    };
+    let nodes = node.list("a list of { names: [shop.example], routes: [...] }")?;
+    if nodes.is_empty() {
+        return node.reject("is empty: expected at least one host");
+    }
+    let mut names = BTreeMap::new();
+    let mut reached = Vec::new();
+    let hosts: Vec<Option<VirtualHost>> = nodes
+        .iter()
+        .map(|node| host(node, &around, &mut names, &mut reached))
+        .collect();
+    let unreached: Vec<&String> = apps
+        .names
+        .iter()
+        .filter(|name| !reached.contains(*name))
+        .collect();
+    for name in &unreached {
+        let short = root.get("app").is_some() && *name == defaults::APP_NAME;
+        let key = if short {
+            root.path("app")
+        } else {
+            format!("{}.{name}", root.path("apps"))
+        };
+        root.problems().add(
+            &key,
+            format!("is not reached by any route: expected a route with app: {name}"),
+        );
+    }
+    let hosts = hosts.into_iter().collect();
+    if unreached.is_empty() { hosts } else { None }
+}
+
+fn default(root: &Table<'_>, around: &Around<'_>) -> Option<Vec<VirtualHost>> {
+    match around.apps.names.as_slice() {
+        [] => root.reject(
+            "nothing to serve: expected at least `app: module:callable`, such as `app: shop.wsgi:application`",
+        ),
+        [name] => {
+            let route = Route { prefix: String::new(), target: Target::App(plain(name, around)?) };
+            Some(vec![VirtualHost { names: vec![defaults::HOST_NAME.to_owned()], routes: vec![route] }])
+        }
+        names => {
+            root.problems().add(
+                &root.path("hosts"),
+                format!("missing: expected routes that say which path each of {} answers", names.join(", ")),
+            );
+            None
+        }
+    }
+}
+
+fn host(
+    node: &Node<'_>,
+    around: &Around<'_>,
+    taken: &mut BTreeMap<String, String>,
+    reached: &mut Vec<String>,
+) -> Option<VirtualHost> {
+    let table = node.table(HOST)?;
+    let names = match table.get("names") {
+        None => claim(defaults::HOST_NAME.to_owned(), node, taken).map(|name| vec![name]),
+        Some(node) => names(&node, taken),
+    };
+    let routes = table
+        .require(
+            "routes",
+            "a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }",
+        )
+        .and_then(|node| routes(&node, around, reached));
+    Some(VirtualHost {
+        names: names?,
+        routes: routes?,
+    })
+}
+
+fn names(node: &Node<'_>, taken: &mut BTreeMap<String, String>) -> Option<Vec<String>> {
+    let nodes = node.list("a list of host names such as [shop.example, \"*.shop.example\"]")?;
+    if nodes.is_empty() {
+        return node.reject(format_args!("is empty: expected {NAME}"));
+    }
+    let read = |node: &Node<'_>| {
+        let text = node.text(NAME)?;
+        let Some(name) = canonical_name(text) else {
+            return node.reject(format_args!(
+                "expected {NAME}, without scheme, port or path; a non-ASCII name in its xn-- form"
+            ));
+        };
+        claim(name, node, taken)
+    };
+    super::every(&nodes, read)
+}
+
+/// Takes a name for the host at `node`, unless another has it.
+fn claim(name: String, node: &Node<'_>, taken: &mut BTreeMap<String, String>) -> Option<String> {
+    if let Some(earlier) = taken.get(&name) {
+        return node.reject_key(format!(
+            "{name:?}: taken by {earlier}: expected each name once"
+        ));
+    }
+    taken.insert(name.clone(), node.key().to_owned());
+    Some(name)
+}
+
+/// The form that requests' names are compared with.
+fn canonical_name(text: &str) -> Option<String> {
+    if text == "*" {
+        return Some(text.to_owned());
+    }
+    if let Some(literal) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        return Some(format!("[{}]", literal.parse::<Ipv6Addr>().ok()?));
+    }
+    // A name with a dot at its end is the same name.
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let labels = name.strip_prefix("*.").unwrap_or(&name);
+    let good = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == b'-' || letter == b'_')
+    };
+    (name.len() <= 253 && labels.split('.').all(good)).then_some(name)
+}
+
+fn routes(node: &Node<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Option<Vec<Route>> {
+    let nodes =
+        node.list("a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }")?;
+    if nodes.is_empty() {
+        return node.reject("is empty: expected at least one route");
+    }
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    let mut routes = super::every(&nodes, |node| {
+        let table = node.table(ROUTE)?;
+        let prefix = table.require("path", PATH).and_then(|node| {
+            let prefix = prefix(&node)?;
+            if let Some(earlier) = taken.get(&prefix) {
+                return node.reject(format_args!(
+                    "taken by {earlier}: expected each path once in a host"
+                ));
+            }
+            taken.insert(prefix.clone(), node.key().to_owned());
+            Some(prefix)
+        });
+        let target = target(&table, around, reached);
+        Some(Route {
+            prefix: prefix?,
+            target: target?,
+        })
+    })?;
+    // The first that matches is then the most specific.
+    routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+    Some(routes)
+}
+
+/// A path without a slash at its end, in the one form in which requests' paths arrive.
+fn prefix(node: &Node<'_>) -> Option<String> {
+    let text = node.text(PATH)?;
+    let prefix = text.strip_suffix('/').unwrap_or(text);
+    let wrong = if !text.starts_with('/') {
+        "does not start with /"
+    } else if !prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "holds a space or a non-ASCII character"
+    } else if prefix.contains(['%', '?', '#', '\\']) {
+        "holds %, ?, # or \\"
+    } else if prefix
+        .split('/')
+        .skip(1)
+        .any(|segment| matches!(segment, "" | "." | ".."))
+    {
+        "holds an empty segment, . or .."
+    } else {
+        return Some(prefix.to_owned());
+    };
+    node.reject(format_args!("{wrong}: expected {PATH}"))
+}
+
+fn target(table: &Table<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Option<Target> {
+    match (table.get("app"), table.get("files")) {
+        (Some(node), None) => {
+            let only = only_with("files", table, &["index", "cache_control"]);
+            let app = app(&node, table, around, reached);
+            only.and(app).map(Target::App)
+        }
+        (None, Some(node)) => {
+            let only = only_with("app", table, &["request_timeout", "max_body", "mount"]);
+            let files = files(&node, table, around.base);
+            only.and(files).map(Target::Files)
+        }
+        (Some(app), Some(_)) => {
+            // It is reached by intention; a second message would only distract.
+            reached.extend(app.text("the name of an app").map(str::to_owned));
+            table.reject("has both app and files: expected one of them")
+        }
+        (None, None) => table.reject("has neither app nor files: expected one of them"),
+    }
+}
+
+fn only_with(other: &str, table: &Table<'_>, keys: &[&str]) -> Option<()> {
+    let mut none = Some(());
+    for node in keys.iter().filter_map(|key| table.get(key)) {
+        none = node.reject_key(format!("expected only in a route with {other}"));
+    }
+    none
+}
+
+fn app(
+    node: &Node<'_>,
+    table: &Table<'_>,
+    around: &Around<'_>,
+    reached: &mut Vec<String>,
+) -> Option<AppRoute> {
+    let name = node.text("the name of an app")?;
+    let names: Vec<&str> = around.apps.names.iter().map(String::as_str).collect();
+    let known = names.contains(&name);
+    if known {
+        reached.push(name.to_owned());
+    } else {
+        let hint = match suggest::closest(name, &names) {
+            Some(near) => format!("did you mean {near}?"),
+            None if names.is_empty() => "the file has none".to_owned(),
+            None => format!("expected one of {}", names.join(", ")),
+        };
+        node.reject::<()>(format_args!("there is no such app: {hint}"));
+    }
+    let default = plain(name, around);
+    let request_timeout = table
+        .get("request_timeout")
+        .map(|node| node.duration(std::time::Duration::from_millis(1)..=LONGEST));
+    let max_body = table
+        .get("max_body")
+        .map(|node| node.size(0..=limits::LARGEST_BODY));
+    let mount = table.read("mount", defaults::MOUNT, |node| node.switch());
+    // A value that is there and wrong counts before an app or limits that are wrong.
+    let (request_timeout, max_body) = (
+        request_timeout.map_or(Some(None), |read| read.map(Some))?,
+        max_body.map_or(Some(None), |read| read.map(Some))?,
+    );
+    let default = default?;
+    Some(AppRoute {
+        app: default.app,
+        request_timeout: request_timeout.unwrap_or(default.request_timeout),
+        max_body: max_body.unwrap_or(default.max_body),
+        mount: mount?,
+    })
+}
+
+/// A route to an app of which nothing else is said; `None` if the app or the limits have problems.
+fn plain(name: &str, around: &Around<'_>) -> Option<AppRoute> {
+    let app = around.apps.checked.iter().find(|app| &*app.name == name)?;
+    Some(AppRoute {
+        app: app.name.clone(),
+        request_timeout: app.request_timeout,
+        max_body: around.limits?.body_size,
+        mount: defaults::MOUNT,
+    })
+}
+
+fn files(node: &Node<'_>, table: &Table<'_>, base: &Base) -> Option<Files> {
+    let root = base.directory(node, "the directory of the files");
+    let index = table.read("index", None, |node| {
+        const EXPECTED: &str = "a file name such as index.html";
+        let text = node.text(EXPECTED)?;
+        if text.contains(['/', '\\', ':']) || text == "." || text == ".." {
+            return node.reject(format_args!("expected {EXPECTED}"));
+        }
+        Some(Some(text.to_owned()))
+    });
+    let cache_control = table.read("cache_control", None, |node| {
+        const EXPECTED: &str = "a Cache-Control value such as max-age=3600";
+        let text = node.text(EXPECTED)?.trim();
+        if !text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        {
+            return node.reject(format_args!("expected {EXPECTED}"));
+        }
+        Some(Some(text.to_owned()))
+    });
+    Some(Files {
+        root: root?,
+        index: index?,
+        cache_control: cache_control?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_have_one_form() {
+        for (text, expected) in [
+            ("shop.example", Some("shop.example")),
+            ("Shop.Example", Some("shop.example")),
+            ("shop.example.", Some("shop.example")),
+            ("localhost", Some("localhost")),
+            ("10.0.0.1", Some("10.0.0.1")),
+            ("my_host", Some("my_host")),
+            ("*", Some("*")),
+            ("*.shop.example", Some("*.shop.example")),
+            ("[::1]", Some("[::1]")),
+            ("[0:0:0:0:0:0:0:1]", Some("[::1]")),
+            ("::1", None),
+            ("shop.example:443", None),
+            ("https://shop.example", None),
+            ("shop.example/a", None),
+            ("a..b", None),
+            ("-a.b", None),
+            ("a.*.b", None),
+            ("*shop.example", None),
+            ("*.", None),
+            ("bücher.example", None),
+            ("", None),
+        ] {
+            assert_eq!(canonical_name(text).as_deref(), expected, "{text}");
+        }
+    }
+}

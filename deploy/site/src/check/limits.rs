@@ -1,0 +1,81 @@
+//! `limits`: what a client may cost.
+
+use crate::check::duration;
+use crate::checked::Limits;
+use crate::defaults;
+use crate::raw::Table;
+
+/// Keys of `limits`.
+pub(crate) const LIMITS: &[&str] = &[
+    "connections",
+    "handshake_timeout",
+    "header_timeout",
+    "header_size",
+    "header_fields",
+    "keep_alive",
+    "client_timeout",
+    "body_size",
+    "http2_streams",
+    "drain_timeout",
+];
+
+/// The largest body that can be allowed: beyond it a unit is mistyped.
+pub(crate) const LARGEST_BODY: u64 = 16 << 40;
+
+/// The limits, or their defaults.
+pub(crate) fn read(root: &Table<'_>) -> Option<Limits> {
+    let Some(node) = root.get("limits") else {
+        return Some(default());
+    };
+    let table = node.table(LIMITS)?;
+    let default = default();
+    let connections = table.read("connections", default.connections, |node| {
+        node.integer(1..=1_000_000)
+    });
+    let handshake_timeout = duration(&table, "handshake_timeout", default.handshake_timeout);
+    let header_timeout = duration(&table, "header_timeout", default.header_timeout);
+    // The HTTP/1.1 parser below the proxy ends at 1 MiB and 256 fields.
+    let header_size = table.read("header_size", default.header_size, |node| {
+        node.size(1 << 10..=1 << 20)
+            .and_then(|size| usize::try_from(size).ok())
+    });
+    let header_fields = table.read("header_fields", default.header_fields, |node| {
+        node.integer(1..=256)
+    });
+    let keep_alive = duration(&table, "keep_alive", default.keep_alive);
+    let client_timeout = duration(&table, "client_timeout", default.client_timeout);
+    let body_size = table.read("body_size", default.body_size, |node| {
+        node.size(0..=LARGEST_BODY)
+    });
+    let http2_streams = table.read("http2_streams", default.http2_streams, |node| {
+        node.integer(1..=10_000)
+    });
+    let drain_timeout = duration(&table, "drain_timeout", default.drain_timeout);
+    Some(Limits {
+        connections: connections?,
+        handshake_timeout: handshake_timeout?,
+        header_timeout: header_timeout?,
+        header_size: header_size?,
+        header_fields: header_fields?,
+        keep_alive: keep_alive?,
+        client_timeout: client_timeout?,
+        body_size: body_size?,
+        http2_streams: http2_streams?,
+        drain_timeout: drain_timeout?,
+    })
+}
+
+fn default() -> Limits {
+    Limits {
+        connections: defaults::CONNECTIONS,
+        handshake_timeout: defaults::HANDSHAKE_TIMEOUT,
+        header_timeout: defaults::HEADER_TIMEOUT,
+        header_size: defaults::HEADER_SIZE,
+        header_fields: defaults::HEADER_FIELDS,
+        keep_alive: defaults::KEEP_ALIVE,
+        client_timeout: defaults::CLIENT_TIMEOUT,
+        body_size: defaults::BODY_SIZE,
+        http2_streams: defaults::HTTP2_STREAMS,
+        drain_timeout: defaults::PROXY_DRAIN_TIMEOUT,
+    }
+}

@@ -1,0 +1,74 @@
+//! Paths in the file: relative to the file's directory, absolute ever after, and there. Links are
+//! left as they are: a virtualenv's interpreter is one, and resolving it would leave the virtualenv.
+
+use std::path::{Path, PathBuf};
+
+use crate::raw::Node;
+
+/// The directory that relative paths start from.
+pub(crate) struct Base(PathBuf);
+
+impl Base {
+    /// The directory of the site file.
+    pub(crate) fn of(file: &Path) -> Self {
+        Self(file.parent().unwrap_or(file).to_owned())
+    }
+
+    /// The directory itself.
+    pub(crate) fn directory_itself(&self) -> PathBuf {
+        self.0.clone()
+    }
+
+    /// A path as the file gives it, made absolute.
+    pub(crate) fn resolve(&self, text: &str) -> PathBuf {
+        let joined = self.0.join(text);
+        std::path::absolute(&joined).unwrap_or(joined)
+    }
+
+    /// A file that exists.
+    pub(crate) fn file(&self, node: &Node<'_>, expected: &str) -> Option<PathBuf> {
+        let path = self.resolve(node.text(expected)?);
+        self.found(node, path, "file", Path::is_file, expected)
+    }
+
+    /// A directory that exists.
+    pub(crate) fn directory(&self, node: &Node<'_>, expected: &str) -> Option<PathBuf> {
+        let path = self.resolve(node.text(expected)?);
+        self.found(node, path, "directory", Path::is_dir, expected)
+    }
+
+    /// A directory that may have to be made.
+    pub(crate) fn directory_to_be(&self, node: &Node<'_>) -> Option<PathBuf> {
+        let path = self.resolve(node.text("a directory")?);
+        if path.exists() && !path.is_dir() {
+            return node.reject(format_args!(
+                "{} is not a directory: expected a directory",
+                path.display()
+            ));
+        }
+        Some(path)
+    }
+
+    fn found(
+        &self,
+        node: &Node<'_>,
+        path: PathBuf,
+        kind: &str,
+        is: impl Fn(&Path) -> bool,
+        expected: &str,
+    ) -> Option<PathBuf> {
+        if is(&path) {
+            return Some(path);
+        }
+        match std::fs::metadata(&path) {
+            Ok(_) => node.reject(format_args!(
+                "{} is not a {kind}: expected {expected}",
+                path.display()
+            )),
+            Err(error) => node.reject(format_args!(
+                "{}: {error}: expected {expected}",
+                path.display()
+            )),
+        }
+    }
+}

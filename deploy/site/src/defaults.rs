@@ -1,0 +1,111 @@
+//! Every default of the site file, with its reason. `docs/configuration.md` repeats them for
+//! operators; nothing outside this crate has a default for anything the file can say.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::checked::{Level, LogFormat};
+
+/// The only version of the file's format.
+pub(crate) const VERSION: u64 = 1;
+
+/// Beside the site file: it holds only what Tidegate makes itself and can make again.
+pub(crate) const STATE_DIR: &str = ".tidegate";
+
+/// Above 1024, so that no privilege is needed; both families on one socket.
+pub(crate) const HTTPS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8443);
+
+/// People type addresses without a scheme: they should get to the site.
+pub(crate) const REDIRECT: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8080);
+
+/// Loopback: figures about a site are not for its visitors.
+pub(crate) const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9145);
+
+/// Name of the app given by the short form `app: module:callable`.
+pub(crate) const APP_NAME: &str = "app";
+
+/// Any name: a site must answer before its names are settled.
+pub(crate) const HOST_NAME: &str = "*";
+
+/// The app sees what it would see behind other servers: SCRIPT_NAME and PATH_INFO.
+pub(crate) const MOUNT: bool = true;
+
+/// One: apps that are being migrated hold global state, serial ports and schedulers.
+pub(crate) const PROCESSES: u32 = 1;
+
+/// Enough that a quiet site's first clients do not wait for threads to start.
+pub(crate) const THREADS_MIN: u32 = 4;
+
+/// What a database with 100 connections survives; hundreds would exhaust it.
+pub(crate) const THREADS_MAX: u32 = 64;
+
+/// Long enough for slow reports, short enough that people still wait for the answer.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Twice the request timeout: a stream that began may pause, but not for ever.
+pub(crate) const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An interrupted thread that runs Python is back within milliseconds; one that does not come
+/// back in this time is inside a C call that may never end.
+pub(crate) const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
+
+/// Bad Gateway: what operators of the servers that Tidegate replaces watch for.
+pub(crate) const TIMEOUT_STATUS: u16 = 502;
+
+/// Large Django projects on cold disks take tens of seconds to import.
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// As long as a request may take, so that a drained worker loses none.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Often enough to notice a frozen process within seconds, seldom enough to cost nothing.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Ten beats: a C call that holds the interpreter for a few seconds is slow, not dead.
+pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A flood of a thousand users fits many times over; a waiting request costs some kilobytes.
+pub(crate) const QUEUE_SIZE: usize = 16_384;
+
+/// Longer than clients wait: the client's patience ends first, and then it leaves the queue.
+pub(crate) const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bounds memory at some hundreds of megabytes even if every connection is busy.
+pub(crate) const CONNECTIONS: usize = 20_000;
+
+/// A handshake is two round trips; on the worst mobile link that is seconds.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// For the whole header, so that a byte now and then does not keep a connection.
+pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Large single-sign-on cookies fit; common servers stop at 8 to 64 KiB.
+pub(crate) const HEADER_SIZE: usize = 64 << 10;
+
+/// Browsers send about 20, chains of proxies some more.
+pub(crate) const HEADER_FIELDS: usize = 100;
+
+/// Longer than the 60 s after which common load balancers drop idle connections, so that they
+/// never send a request into a connection that is being closed.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// A minute without one byte read or written is a client that has gone.
+pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Uploads of documents and pictures fit; what needs more says so on its route.
+pub(crate) const BODY_SIZE: u64 = 100 << 20;
+
+/// What browsers expect at least (RFC 9113 recommends no fewer than 100).
+pub(crate) const HTTP2_STREAMS: u32 = 128;
+
+/// As long as a request may take; service managers kill after 30 to 90 s.
+pub(crate) const PROXY_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Who was served what is the first thing that is asked after an incident.
+pub(crate) const ACCESS_LOG: bool = true;
+
+/// What an operator wants to know, without clients' mistakes.
+pub(crate) const LOG_LEVEL: Level = Level::Info;
+
+/// People read it first; machines are set up later.
+pub(crate) const LOG_FORMAT: LogFormat = LogFormat::Text;
