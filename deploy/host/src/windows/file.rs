@@ -1,0 +1,134 @@
+//! Opening and creating files.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::windows::ffi::{OsStrExt, OsStringExt};
+use std::os::windows::io::{AsRawHandle, FromRawHandle};
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use windows_sys::Win32::Foundation::{GENERIC_WRITE, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::Storage::FileSystem::{
+    CREATE_NEW, CreateFileW, FILE_ATTRIBUTE_NORMAL, FILE_NAME_NORMALIZED, FILE_TYPE_DISK, FindClose,
+    FindFirstFileW, GetFileType, GetFinalPathNameByHandleW, VOLUME_NAME_DOS, WIN32_FIND_DATAW,
+};
+
+use super::security;
+
+pub(crate) fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
+    if !relative.iter().all(is_plain) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    // Starts with `\\?\`: in such a path no name means a device and no dot or space at an end is
+    // dropped. That is also the form in which the final path is told.
+    let root = root.canonicalize()?;
+    let mut path = root.clone();
+    path.extend(relative.iter());
+    // Shares reading, writing and deleting, which is how the standard library opens files.
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        // Directories cannot be opened like this.
+        Err(_) if path.is_dir() => return Err(io::ErrorKind::NotFound.into()),
+        Err(error) => return Err(not_found_if_impossible(error)),
+    };
+    // SAFETY: the handle is open.
+    let on_disk = unsafe { GetFileType(file.as_raw_handle()) } == FILE_TYPE_DISK;
+    let final_path = final_path(&file)?;
+    // Equal is the rule and needs no more looking. Another place below the root is right if a link
+    // led there, and wrong if a name was spelt in another way.
+    let right_place = final_path == path || (final_path.starts_with(&root) && is_as_spelt(&root, relative));
+    if on_disk && right_place && file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Names that no file has, or that mean a stream, a wildcard or another file.
+fn is_plain(name: &OsStr) -> bool {
+    let forbidden = |unit: u16| unit < 32 || br#"<>:"/\|?*"#.iter().any(|&byte| u16::from(byte) == unit);
+    let dot_or_space = |unit: u16| unit == u16::from(b'.') || unit == u16::from(b' ');
+    let mut units = name.encode_wide();
+    !units.any(forbidden) && !name.encode_wide().last().is_none_or(dot_or_space)
+}
+
+fn not_found_if_impossible(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput | io::ErrorKind::NotADirectory => {
+            io::ErrorKind::NotFound.into()
+        }
+        _ => error,
+    }
+}
+
+fn final_path(file: &File) -> io::Result<PathBuf> {
+    let mut buffer = vec![0_u16; 512];
+    loop {
+        // SAFETY: the handle is open, and the buffer is writable and as large as said.
+        let length = unsafe {
+            GetFinalPathNameByHandleW(
+                file.as_raw_handle(),
+                buffer.as_mut_ptr(),
+                buffer.len() as u32,
+                FILE_NAME_NORMALIZED | VOLUME_NAME_DOS,
+            )
+        } as usize;
+        match length {
+            0 => return Err(io::Error::last_os_error()),
+            // Too small: then the length includes the NUL.
+            _ if length > buffer.len() => buffer.resize(length, 0),
+            _ => return Ok(OsString::from_wide(&buffer[..length]).into()),
+        }
+    }
+}
+
+/// Whether every name on the way is the long one on disk, letter for letter.
+fn is_as_spelt(root: &Path, relative: &Path) -> bool {
+    let mut path = root.to_owned();
+    relative.iter().all(|name| {
+        path.push(name);
+        name_on_disk(&path).is_some_and(|found| found == name)
+    })
+}
+
+fn name_on_disk(path: &Path) -> Option<OsString> {
+    let wide = wide(path);
+    let mut data = WIN32_FIND_DATAW::default();
+    // SAFETY: the path ends in NUL and has no wildcards; `data` is writable.
+    let search = unsafe { FindFirstFileW(wide.as_ptr(), &mut data) };
+    if search == INVALID_HANDLE_VALUE {
+        return None;
+    }
+    // SAFETY: the search was just opened and is not used again.
+    unsafe { FindClose(search) };
+    let length = data.cFileName.iter().position(|&unit| unit == 0)?;
+    Some(OsString::from_wide(&data.cFileName[..length]))
+}
+
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let attributes = security::private()?;
+    let wide = wide(path);
+    // SAFETY: the path ends in NUL, the attributes outlive the call, and no template is given.
+    let handle = unsafe {
+        CreateFileW(
+            wide.as_ptr(),
+            GENERIC_WRITE,
+            0,
+            &raw const attributes,
+            CREATE_NEW,
+            FILE_ATTRIBUTE_NORMAL,
+            ptr::null_mut(),
+        )
+    };
+    if handle == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just opened, and ours alone.
+    Ok(unsafe { File::from_raw_handle(handle) })
+}
+
+/// As the system's functions want it: UTF-16 with a NUL at the end.
+pub(super) fn wide(text: impl AsRef<OsStr>) -> Vec<u16> {
+    text.as_ref().encode_wide().chain([0]).collect()
+}

@@ -1,0 +1,79 @@
+//! Windows' half of the seam; `lib.rs` lists what it must hold.
+
+mod child;
+mod file;
+mod pipe;
+mod security;
+mod signal;
+
+use std::io;
+use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle};
+use std::path::{Path, PathBuf};
+
+use windows_sys::Win32::Networking::WinSock::{
+    SO_EXCLUSIVEADDRUSE, SOCKET_ERROR, SOL_SOCKET, WSAEAFNOSUPPORT, WSAEMFILE, WSAENOBUFS, setsockopt,
+};
+use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
+use windows_sys::Win32::System::Threading::{OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION};
+
+pub(crate) use child::{Process, spawn};
+pub(crate) use file::{create_private, open_within};
+pub(crate) use pipe::{Listener, Stream, connect, local_endpoint};
+pub(crate) use signal::Signals;
+
+pub(crate) const PROGRAM_SUFFIX: &str = ".exe";
+pub(crate) const VENV_PYTHON: &str = r"Scripts\python.exe";
+pub(crate) const PYTHON_NAMES: &[&str] = &["python.exe", "python3.exe"];
+pub(crate) const WORKER_LIBRARY_NAMES: &[&str] = &["tidegate_worker.dll", "tidegate_worker.pyd"];
+
+/// SOMAXCONN_HINT(65535): Windows caps a plain number at about 200, a negated one it takes.
+pub(crate) const TCP_BACKLOG: i32 = -65535;
+pub(crate) const NO_ADDRESS_FAMILY: i32 = WSAEAFNOSUPPORT;
+
+/// Without it another process could bind the same port with SO_REUSEADDR and take the connections.
+pub(crate) fn prepare_tcp(socket: &socket2::Socket) -> io::Result<()> {
+    let on: i32 = 1;
+    let raw = usize::try_from(socket.as_raw_socket()).map_err(io::Error::other)?;
+    // SAFETY: the socket is open, and the option's value is an int of the size given.
+    let result = unsafe {
+        setsockopt(raw, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (&raw const on).cast(), size_of::<i32>() as i32)
+    };
+    if result == SOCKET_ERROR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+pub(crate) fn pause_accepting(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(WSAEMFILE | WSAENOBUFS))
+}
+
+/// The Store's placeholder for Python is an empty file; starting it opens the Store.
+pub(crate) fn is_program(path: &Path) -> bool {
+    path.extension().is_some() && path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+}
+
+pub(crate) fn resident_memory(pid: u32) -> Option<u64> {
+    // SAFETY: no memory preconditions.
+    let process = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, pid) };
+    if process.is_null() {
+        return None;
+    }
+    // SAFETY: just opened, and ours alone.
+    let process = unsafe { OwnedHandle::from_raw_handle(process) };
+    let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
+    let mut counters = PROCESS_MEMORY_COUNTERS { cb: size, ..Default::default() };
+    // SAFETY: the handle is open, and `counters` has the size given.
+    let known = unsafe { K32GetProcessMemoryInfo(process.as_raw_handle(), &mut counters, size) } != 0;
+    known.then_some(counters.WorkingSetSize as u64)
+}
+
+/// Handles have no limit that a process could raise.
+pub(crate) fn raise_file_limit() -> io::Result<u64> {
+    Ok(u64::MAX)
+}
+
+/// Pipes have a namespace of their own; nothing is put here.
+pub(crate) fn runtime_dir() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// The parent's job object does it.
+pub(crate) fn kill_own_group() {}
