@@ -41,9 +41,7 @@ impl AppMetrics {
     pub(super) fn new(families: &Arc<Families>, name: &str) -> Self {
         let restarts = RestartReason::ALL.map(|reason| Restarts {
             reason,
-            counter: families
-                .backend_restarts
-                .with_label_values(&[name, reason.label()]),
+            counter: families.backend_restarts.with_label_values(&[name, reason.label()]),
             seen: 0,
         });
         Self {
@@ -126,9 +124,7 @@ impl AppMetrics {
         self.failures.forget(&families.app_failures, labels);
         for reason in RestartReason::ALL {
             // Fails only if the series is gone already; so do those below.
-            let _ = families
-                .backend_restarts
-                .remove_label_values(&[&self.name, reason.label()]);
+            let _ = families.backend_restarts.remove_label_values(&[&self.name, reason.label()]);
         }
         let _ = families.app_queue_depth.remove_label_values(labels);
         let _ = families.app_up.remove_label_values(labels);

@@ -2,14 +2,10 @@
 //! the same in more words.
 
 use prometheus::core::Collector;
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// From a page out of a cache to the longest default timeout.
-const SECONDS: [f64; 15] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
+const SECONDS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 const BACKEND: &[&str] = &["app", "worker"];
 const APP: &[&str] = &["app"];
@@ -92,12 +88,7 @@ impl Families {
                 "Threads a worker may have: its capacity.",
                 BACKEND,
             ),
-            backend_up: gauges(
-                r,
-                "tidegate_backend_up",
-                "1 if a worker takes requests, 0 otherwise.",
-                BACKEND,
-            ),
+            backend_up: gauges(r, "tidegate_backend_up", "1 if a worker takes requests, 0 otherwise.", BACKEND),
             backend_connections: gauges(
                 r,
                 "tidegate_backend_connections",
@@ -122,12 +113,7 @@ impl Families {
                 "Requests for an app that failed, by cause.",
                 &["app", "cause"],
             ),
-            app_queue_depth: gauges(
-                r,
-                "tidegate_app_queue_depth",
-                "Requests that wait for a free thread.",
-                APP,
-            ),
+            app_queue_depth: gauges(r, "tidegate_app_queue_depth", "Requests that wait for a free thread.", APP),
             app_queue_wait_seconds: histograms(
                 r,
                 "tidegate_app_queue_wait_seconds",
@@ -140,18 +126,8 @@ impl Families {
                 "Whole duration of a request for an app, as its client saw it.",
                 APP,
             ),
-            app_up: gauges(
-                r,
-                "tidegate_app_up",
-                "1 if an app has a worker that takes requests, 0 otherwise.",
-                APP,
-            ),
-            listener_connections: gauges(
-                r,
-                "tidegate_listener_connections",
-                "Open client connections.",
-                &["listener"],
-            ),
+            app_up: gauges(r, "tidegate_app_up", "1 if an app has a worker that takes requests, 0 otherwise.", APP),
+            listener_connections: gauges(r, "tidegate_listener_connections", "Open client connections.", &["listener"]),
             listener_accepted: counters(
                 r,
                 "tidegate_listener_accepted_total",
@@ -176,11 +152,7 @@ impl Families {
                 "Requests that failed, by cause, whether routed or not.",
                 &["cause"],
             ),
-            http_sent_bytes: counter(
-                r,
-                "tidegate_http_sent_bytes_total",
-                "Bytes of response bodies sent to clients.",
-            ),
+            http_sent_bytes: counter(r, "tidegate_http_sent_bytes_total", "Bytes of response bodies sent to clients."),
             http_received_bytes: counter(
                 r,
                 "tidegate_http_received_bytes_total",
@@ -192,11 +164,7 @@ impl Families {
                 "Requests answered from static files, by class of status.",
                 &["status"],
             ),
-            files_sent_bytes: counter(
-                r,
-                "tidegate_files_sent_bytes_total",
-                "Bytes of static files sent to clients.",
-            ),
+            files_sent_bytes: counter(r, "tidegate_files_sent_bytes_total", "Bytes of static files sent to clients."),
             certificate_expiry: gauges(
                 r,
                 "tidegate_certificate_expiry_timestamp_seconds",
@@ -261,17 +229,9 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     register(registry, IntGauge::new(name, help))
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "names are constants above, and a test makes them all"
-)]
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    family: prometheus::Result<C>,
-) -> C {
+#[expect(clippy::expect_used, reason = "names are constants above, and a test makes them all")]
+fn register<C: Collector + Clone + 'static>(registry: &Registry, family: prometheus::Result<C>) -> C {
     let family = family.expect("a family's name or labels are not valid");
-    registry
-        .register(Box::new(family.clone()))
-        .expect("a family is registered twice");
+    registry.register(Box::new(family.clone())).expect("a family is registered twice");
     family
 }

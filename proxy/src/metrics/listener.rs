@@ -123,11 +123,7 @@ fn answer(method: Method, path: String) -> Answer {
         _ => return Answer::NotFound,
     };
     // hyper leaves out the body of an answer to HEAD.
-    if method == Method::GET || method == Method::HEAD {
-        answer
-    } else {
-        Answer::NotAllowed
-    }
+    if method == Method::GET || method == Method::HEAD { answer } else { Answer::NotAllowed }
 }
 
 async fn respond(
@@ -142,38 +138,23 @@ async fn respond(
                 Ok(Ok(body)) => response(StatusCode::OK, PROMETHEUS_TEXT, body),
                 Ok(Err(error)) => {
                     tracing::error!(%error, "metrics could not be written");
-                    text(
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        "metrics could not be written\n",
-                    )
+                    text(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be written\n")
                 }
                 Err(error) => {
                     tracing::error!(%error, "metrics could not be gathered");
-                    text(
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        "metrics could not be gathered\n",
-                    )
+                    text(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be gathered\n")
                 }
             }
         }
         Answer::Health => text(StatusCode::OK, "ok\n"),
         Answer::Readiness => {
             let (ready, body) = readiness_page(&readiness());
-            text(
-                if ready {
-                    StatusCode::OK
-                } else {
-                    StatusCode::SERVICE_UNAVAILABLE
-                },
-                body,
-            )
+            text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
         }
         Answer::NotFound => text(StatusCode::NOT_FOUND, "try /metrics, /healthz or /readyz\n"),
         Answer::NotAllowed => {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             response
         }
     }
@@ -194,11 +175,7 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     response(status, TEXT, body)
 }
 
-fn response(
-    status: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
+fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -215,10 +192,7 @@ mod tests {
 
     async fn ask(address: std::net::SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream
-            .write_all(format!("{request}\r\nHost: x\r\n\r\n").as_bytes())
-            .await
-            .unwrap();
+        stream.write_all(format!("{request}\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
@@ -230,27 +204,14 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let metrics = Metrics::new("1.2.3");
         let (stop, shutdown) = watch::channel(false);
-        let readiness = || {
-            vec![AppReadiness {
-                name: "shop".to_owned(),
-                not_ready: Some("starting"),
-            }]
-        };
+        let readiness = || vec![AppReadiness { name: "shop".to_owned(), not_ready: Some("starting") }];
         let server = tokio::spawn(serve(listener, metrics, readiness, shutdown));
 
         for (request, start, part) in [
-            (
-                "GET /metrics HTTP/1.1",
-                "HTTP/1.1 200",
-                "tidegate_build_info{version=\"1.2.3\"} 1",
-            ),
+            ("GET /metrics HTTP/1.1", "HTTP/1.1 200", "tidegate_build_info{version=\"1.2.3\"} 1"),
             ("GET /metrics?a=b HTTP/1.1", "HTTP/1.1 200", PROMETHEUS_TEXT),
             ("GET /healthz HTTP/1.1", "HTTP/1.1 200", "\r\n\r\nok\n"),
-            (
-                "GET /readyz HTTP/1.1",
-                "HTTP/1.1 503",
-                "not ready\nshop: starting\n",
-            ),
+            ("GET /readyz HTTP/1.1", "HTTP/1.1 503", "not ready\nshop: starting\n"),
             ("GET / HTTP/1.1", "HTTP/1.1 404", "/metrics"),
             ("POST /metrics HTTP/1.1", "HTTP/1.1 405", "allow: GET, HEAD"),
             ("nonsense", "HTTP/1.1 400", ""),
@@ -259,11 +220,7 @@ mod tests {
             assert!(answer.starts_with(start), "{request}: {answer}");
             assert!(answer.contains(part), "{request}: {answer}");
         }
-        assert!(
-            ask(address, "HEAD /healthz HTTP/1.1")
-                .await
-                .ends_with("\r\n\r\n")
-        );
+        assert!(ask(address, "HEAD /healthz HTTP/1.1").await.ends_with("\r\n\r\n"));
 
         stop.send(true).unwrap();
         server.await.unwrap();
@@ -271,15 +228,8 @@ mod tests {
 
     #[test]
     fn a_site_is_ready_when_every_app_is() {
-        let app = |not_ready| AppReadiness {
-            name: "a".to_owned(),
-            not_ready,
-        };
-        for (apps, ready) in [
-            (vec![], true),
-            (vec![app(None)], true),
-            (vec![app(None), app(Some("failed"))], false),
-        ] {
+        let app = |not_ready| AppReadiness { name: "a".to_owned(), not_ready };
+        for (apps, ready) in [(vec![], true), (vec![app(None)], true), (vec![app(None), app(Some("failed"))], false)] {
             assert_eq!(readiness_page(&apps).0, ready);
         }
     }

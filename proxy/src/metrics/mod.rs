@@ -102,10 +102,7 @@ impl Metrics {
     }
 
     /// Replaces what is known about loaded certificates.
-    pub(crate) fn set_certificates<'a>(
-        &self,
-        certificates: impl IntoIterator<Item = &'a CertificateExpiry>,
-    ) {
+    pub(crate) fn set_certificates<'a>(&self, certificates: impl IntoIterator<Item = &'a CertificateExpiry>) {
         let family = &self.families.certificate_expiry;
         family.reset();
         for certificate in certificates {
@@ -117,10 +114,7 @@ impl Metrics {
     /// Counts a reload that was committed (`true`) or given up.
     pub(crate) fn reloaded(&self, success: bool) {
         let result = if success { "ok" } else { "failed" };
-        self.families
-            .config_reloads
-            .with_label_values(&[result])
-            .inc();
+        self.families.config_reloads.with_label_values(&[result]).inc();
         if success {
             self.families.config_last_reload_success.set(now());
         }
@@ -151,10 +145,7 @@ impl Metrics {
 
 fn now() -> i64 {
     // A clock before 1970 shows as 0.
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 

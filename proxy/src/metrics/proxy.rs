@@ -51,11 +51,7 @@ pub(crate) struct ListenerMetrics {
 
 impl ListenerMetrics {
     pub(super) fn new(families: &Arc<Families>, address: &str) -> Self {
-        let handshakes = Handshake::ALL.map(|end| {
-            families
-                .tls_handshakes
-                .with_label_values(&[address, end.label()])
-        });
+        let handshakes = Handshake::ALL.map(|end| families.tls_handshakes.with_label_values(&[address, end.label()]));
         Self {
             connections: families.listener_connections.with_label_values(&[address]),
             accepted: families.listener_accepted.with_label_values(&[address]),
@@ -129,10 +125,7 @@ pub(crate) struct FileMetrics {
 
 impl FileMetrics {
     pub(super) fn new(families: &Families) -> Self {
-        Self {
-            requests: StatusCounters::new(&families.files_requests, &[]),
-            sent: families.files_sent_bytes.clone(),
-        }
+        Self { requests: StatusCounters::new(&families.files_requests, &[]), sent: families.files_sent_bytes.clone() }
     }
 
     /// A request was answered.

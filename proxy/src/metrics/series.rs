@@ -36,12 +36,7 @@ pub(super) struct CauseCounters(Vec<(Cause, IntCounter)>);
 impl CauseCounters {
     /// `labels` come before the family's last label, which is the cause.
     pub(super) fn new(family: &IntCounterVec, labels: &[&str], causes: &[Cause]) -> Self {
-        let counter = |cause: &Cause| {
-            (
-                *cause,
-                family.with_label_values(&with(labels, cause.label())),
-            )
-        };
+        let counter = |cause: &Cause| (*cause, family.with_label_values(&with(labels, cause.label())));
         Self(causes.iter().map(counter).collect())
     }
 

@@ -26,10 +26,7 @@ fn encoded(metrics: &Metrics) -> String {
 
 fn value(metrics: &Metrics, series: &str) -> Option<String> {
     let text = encoded(metrics);
-    let line = text.lines().find(|line| {
-        line.strip_prefix(series)
-            .is_some_and(|rest| rest.starts_with(' '))
-    })?;
+    let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
     Some(line[series.len() + 1..].to_owned())
 }
 
@@ -37,18 +34,13 @@ fn value(metrics: &Metrics, series: &str) -> Option<String> {
 fn families(metrics: &Metrics) -> BTreeSet<String> {
     let text = encoded(metrics);
     let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    names
-        .map(|rest| rest.split(' ').next().unwrap_or_default().to_owned())
-        .collect()
+    names.map(|rest| rest.split(' ').next().unwrap_or_default().to_owned()).collect()
 }
 
 /// Every word in `text` that looks like the name of a family or of one of its series.
 fn names_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    words
-        .filter(|word| word.starts_with("tidegate_"))
-        .map(str::to_owned)
-        .collect()
+    words.filter(|word| word.starts_with("tidegate_")).map(str::to_owned).collect()
 }
 
 #[test]
@@ -84,86 +76,32 @@ fn series_have_the_documented_names_labels_and_values() {
 
     let worker_labels = r#"{app="shop",worker="0"}"#;
     for (series, expected) in [
-        (
-            r#"tidegate_backend_requests_total{app="shop",status="2xx",worker="0"}"#,
-            "1",
-        ),
-        (
-            r#"tidegate_backend_requests_total{app="shop",status="5xx",worker="0"}"#,
-            "0",
-        ),
-        (
-            r#"tidegate_backend_failures_total{app="shop",cause="worker_timeout",worker="0"}"#,
-            "1",
-        ),
-        (
-            r#"tidegate_backend_failures_total{app="shop",cause="app_error",worker="0"}"#,
-            "0",
-        ),
+        (r#"tidegate_backend_requests_total{app="shop",status="2xx",worker="0"}"#, "1"),
+        (r#"tidegate_backend_requests_total{app="shop",status="5xx",worker="0"}"#, "0"),
+        (r#"tidegate_backend_failures_total{app="shop",cause="worker_timeout",worker="0"}"#, "1"),
+        (r#"tidegate_backend_failures_total{app="shop",cause="app_error",worker="0"}"#, "0"),
         (&format!("tidegate_backend_in_flight{worker_labels}"), "1"),
         (&format!("tidegate_backend_connections{worker_labels}"), "1"),
-        (
-            &format!("tidegate_backend_threads_busy{worker_labels}"),
-            "3",
-        ),
+        (&format!("tidegate_backend_threads_busy{worker_labels}"), "3"),
         (&format!("tidegate_backend_threads{worker_labels}"), "4"),
-        (
-            &format!("tidegate_backend_threads_max{worker_labels}"),
-            "64",
-        ),
+        (&format!("tidegate_backend_threads_max{worker_labels}"), "64"),
         (&format!("tidegate_backend_up{worker_labels}"), "1"),
-        (
-            r#"tidegate_backend_response_seconds_bucket{app="shop",worker="0",le="0.01"}"#,
-            "0",
-        ),
-        (
-            r#"tidegate_backend_response_seconds_bucket{app="shop",worker="0",le="0.025"}"#,
-            "1",
-        ),
-        (
-            r#"tidegate_backend_restarts_total{app="shop",reason="died"}"#,
-            "2",
-        ),
-        (
-            r#"tidegate_backend_restarts_total{app="shop",reason="frozen"}"#,
-            "0",
-        ),
-        (
-            r#"tidegate_app_failures_total{app="shop",cause="queue_timeout"}"#,
-            "1",
-        ),
-        (
-            r#"tidegate_app_failures_total{app="shop",cause="no_backend"}"#,
-            "0",
-        ),
+        (r#"tidegate_backend_response_seconds_bucket{app="shop",worker="0",le="0.01"}"#, "0"),
+        (r#"tidegate_backend_response_seconds_bucket{app="shop",worker="0",le="0.025"}"#, "1"),
+        (r#"tidegate_backend_restarts_total{app="shop",reason="died"}"#, "2"),
+        (r#"tidegate_backend_restarts_total{app="shop",reason="frozen"}"#, "0"),
+        (r#"tidegate_app_failures_total{app="shop",cause="queue_timeout"}"#, "1"),
+        (r#"tidegate_app_failures_total{app="shop",cause="no_backend"}"#, "0"),
         (r#"tidegate_app_queue_depth{app="shop"}"#, "1"),
         (r#"tidegate_app_queue_wait_seconds_count{app="shop"}"#, "1"),
         (r#"tidegate_app_request_seconds_sum{app="shop"}"#, "0.03"),
         (r#"tidegate_app_up{app="shop"}"#, "1"),
-        (
-            r#"tidegate_listener_connections{listener="[::]:8443"}"#,
-            "1",
-        ),
-        (
-            r#"tidegate_listener_accepted_total{listener="[::]:8443"}"#,
-            "1",
-        ),
-        (
-            r#"tidegate_tls_handshakes_total{listener="[::]:8443",result="timeout"}"#,
-            "1",
-        ),
-        (
-            r#"tidegate_tls_handshakes_total{listener="[::]:8443",result="ok"}"#,
-            "0",
-        ),
-        (
-            r#"tidegate_http_requests_total{protocol="http/2",status="4xx"}"#,
-            "1",
-        ),
-        (
-            r#"tidegate_http_failures_total{cause="client_closed"}"#,
-            "1",
-        ),
+        (r#"tidegate_listener_connections{listener="[::]:8443"}"#, "1"),
+        (r#"tidegate_listener_accepted_total{listener="[::]:8443"}"#, "1"),
+        (r#"tidegate_tls_handshakes_total{listener="[::]:8443",result="timeout"}"#, "1"),
+        (r#"tidegate_tls_handshakes_total{listener="[::]:8443",result="ok"}"#, "0"),
+        (r#"tidegate_http_requests_total{protocol="http/2",status="4xx"}"#, "1"),
+        (r#"tidegate_http_failures_total{cause="client_closed"}"#, "1"),
         ("tidegate_http_sent_bytes_total", "10"),
         ("tidegate_http_received_bytes_total", "20"),
         (r#"tidegate_files_requests_total{status="3xx"}"#, "1"),
@@ -178,11 +116,7 @@ fn series_have_the_documented_names_labels_and_values() {
         ("tidegate_supervisor_connected", "1"),
         ("tidegate_log_dropped_total", "1"),
     ] {
-        assert_eq!(
-            value(&metrics, series).as_deref(),
-            Some(expected),
-            "{series}"
-        );
+        assert_eq!(value(&metrics, series).as_deref(), Some(expected), "{series}");
     }
 
     drop((slot, connection, waiting, client));
@@ -237,43 +171,47 @@ fn certificates_replace_each_other() {
     assert!(!encoded(&metrics).contains("shop.example"));
 }
 
+/// The family that a name in a query belongs to; the name itself if there is none.
+fn family<'a>(name: &'a str, families: &BTreeSet<String>) -> &'a str {
+    let parts = ["_bucket", "_sum", "_count"];
+    let whole = parts.iter().find_map(|part| name.strip_suffix(part));
+    whole.filter(|whole| families.contains(*whole)).unwrap_or(name)
+}
+
 #[test]
 fn every_family_is_documented_and_no_other() {
-    let documented = names_in(include_str!("../../../docs/metrics.md"));
-    assert_eq!(documented, families(&full()));
+    let families = families(&full());
+    let names = names_in(include_str!("../../../docs/metrics.md"));
+    let documented: BTreeSet<_> = names.iter().map(|name| family(name, &families).to_owned()).collect();
+    assert_eq!(documented, families);
+}
+
+#[test]
+fn documentation_names_every_cause_and_reason() {
+    let text = include_str!("../../../docs/metrics.md");
+    let labels = Cause::ALL.map(Cause::label).into_iter();
+    for label in labels.chain(RestartReason::ALL.map(RestartReason::label)) {
+        assert!(text.contains(&format!("`{label}`")), "{label}");
+    }
 }
 
 #[test]
 fn dashboard_and_alerts_use_families_that_exist() {
     let families = families(&full());
     for (file, text) in [
-        (
-            "tidegate.json",
-            include_str!("../../../deploy/grafana/tidegate.json"),
-        ),
-        (
-            "alerts.yml",
-            include_str!("../../../deploy/prometheus/alerts.yml"),
-        ),
+        ("tidegate.json", include_str!("../../../deploy/grafana/tidegate.json")),
+        ("alerts.yml", include_str!("../../../deploy/prometheus/alerts.yml")),
         ("operations.md", include_str!("../../../docs/operations.md")),
     ] {
         let names = names_in(text);
         assert!(!names.is_empty(), "{file} names no metric");
         for name in names {
-            let parts = ["_bucket", "_sum", "_count"];
-            let family = parts
-                .iter()
-                .find_map(|part| name.strip_suffix(part))
-                .unwrap_or(&name);
-            assert!(
-                families.contains(&name) || families.contains(family),
-                "{file}: {name}"
-            );
+            assert!(families.contains(family(&name, &families)), "{file}: {name}");
         }
     }
 }
 
-/// `cargo test -p tidegate-proxy --lib -- --ignored --nocapture show | promtool check metrics`
+/// Prints the path of a file for `promtool check metrics <FILE`.
 #[test]
 #[ignore = "prints what Prometheus would see, for promtool"]
 fn show() {

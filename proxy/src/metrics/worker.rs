@@ -13,13 +13,8 @@ use super::held::Held;
 use super::series::{CauseCounters, StatusCounters};
 
 /// The causes that are a worker's doing.
-const WORKER_CAUSES: [Cause; 5] = [
-    Cause::WorkerTimeout,
-    Cause::WorkerDied,
-    Cause::WorkerUnreachable,
-    Cause::WorkerInvalid,
-    Cause::AppError,
-];
+const WORKER_CAUSES: [Cause; 5] =
+    [Cause::WorkerTimeout, Cause::WorkerDied, Cause::WorkerUnreachable, Cause::WorkerInvalid, Cause::AppError];
 
 /// Counts what one worker slot does.
 #[derive(Debug)]
@@ -108,8 +103,6 @@ impl WorkerMetrics {
             // Fails only if the series is gone already.
             let _ = gauges.remove_label_values(labels);
         }
-        let _ = families
-            .backend_response_seconds
-            .remove_label_values(labels);
+        let _ = families.backend_response_seconds.remove_label_values(labels);
     }
 }
