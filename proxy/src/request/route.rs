@@ -1,0 +1,189 @@
+//! Finds the virtual host and the route of a request. Built from the checked site at start-up and
+//! at every reload; the request's story asks it once per request.
+//!
+//! Matches the raw path: nothing is decoded or normalised, so an app receives its target byte for
+//! byte, and what an encoded `..` might mean is decided once, by whoever opens files
+//! (`static_files/path.rs` refuses it). A spelling that dodges a route reaches the route of the
+//! shorter prefix, never one that its literal text does not name.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use tidegate_site::{Route, VirtualHost};
+
+use super::error::Failure;
+use super::guard::split_port;
+
+/// The hosts and routes of a site.
+#[derive(Debug)]
+pub(crate) struct Router {
+    hosts: Vec<VirtualHost>,
+    exact: HashMap<Box<str>, usize>,
+    /// By the part after `*`: `.shop.example`.
+    wildcards: HashMap<Box<str>, usize>,
+    /// The host of name `*`.
+    any: Option<usize>,
+}
+
+/// What answers a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Found<'r, 'p> {
+    /// Index of the host in [`tidegate_site::Site::hosts`].
+    pub(crate) host: usize,
+    /// Index of the route in [`VirtualHost::routes`].
+    pub(crate) index: usize,
+    /// The route.
+    pub(crate) route: &'r Route,
+    /// The path after the route's prefix: empty, or starts with `/`.
+    pub(crate) rest: &'p str,
+}
+
+impl Router {
+    /// A router for these hosts. Of hosts with the same name the first wins.
+    pub(crate) fn new(hosts: &[VirtualHost]) -> Self {
+        let mut router =
+            Self { hosts: hosts.to_vec(), exact: HashMap::new(), wildcards: HashMap::new(), any: None };
+        for (index, host) in hosts.iter().enumerate() {
+            for name in &host.names {
+                if name == "*" {
+                    router.any.get_or_insert(index);
+                } else if let Some(suffix) = name.strip_prefix('*') {
+                    router.wildcards.entry(suffix.into()).or_insert(index);
+                } else {
+                    router.exact.entry(name.as_str().into()).or_insert(index);
+                }
+            }
+        }
+        router
+    }
+
+    /// The route for a host (with or without port, as the client wrote it) and a raw path.
+    pub(crate) fn find<'r, 'p>(&'r self, host: Option<&str>, path: &'p str) -> Result<Found<'r, 'p>, Failure> {
+        let host = self.host(host).ok_or_else(Failure::misdirected)?;
+        let routes = self.hosts[host].routes.iter().enumerate();
+        for (index, route) in routes {
+            if let Some(rest) = path.strip_prefix(route.prefix.as_str())
+                && (rest.is_empty() || rest.starts_with('/'))
+            {
+                return Ok(Found { host, index, route, rest });
+            }
+        }
+        Err(Failure::not_found("no route for this path"))
+    }
+
+    /// An exact name before a wildcard before `*`.
+    fn host(&self, host: Option<&str>) -> Option<usize> {
+        if self.exact.is_empty() && self.wildcards.is_empty() {
+            return self.any;
+        }
+        let Some(host) = host.map(bare_name) else { return self.any };
+        if let Some(&index) = self.exact.get(&*host) {
+            return Some(index);
+        }
+        // One label stands for the star, and it is not empty.
+        let wildcard = host.find('.').filter(|&dot| dot > 0).and_then(|dot| self.wildcards.get(&host[dot..]));
+        wildcard.copied().or(self.any)
+    }
+}
+
+/// The name in lower case, without port, brackets and the dot of a fully qualified name.
+fn bare_name(host: &str) -> Cow<'_, str> {
+    let (name, _) = split_port(host.as_bytes());
+    // A prefix that ends before an ASCII colon is on a character boundary.
+    let name = &host[..name.len()];
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(name.to_ascii_lowercase());
+    }
+    Cow::Borrowed(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_site::{Files, Target};
+
+    use super::*;
+
+    fn host(names: &[&str], prefixes: &[&str]) -> VirtualHost {
+        let files = Files { root: "/srv".into(), index: None, cache_control: None };
+        let route = |prefix: &&str| Route { prefix: (*prefix).to_owned(), target: Target::Files(files.clone()) };
+        VirtualHost {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            routes: prefixes.iter().map(route).collect(),
+        }
+    }
+
+    fn router() -> Router {
+        Router::new(&[
+            host(&["shop.example", "www.shop.example", "::1"], &["/static/img", "/static", ""]),
+            host(&["*.shop.example"], &["/only"]),
+            host(&["*"], &[""]),
+        ])
+    }
+
+    #[test]
+    fn hosts_are_found_by_exact_name_then_wildcard_then_star() {
+        let router = router();
+        for (name, index) in [
+            (Some("shop.example"), 0),
+            (Some("SHOP.Example:8443"), 0),
+            (Some("shop.example."), 0),
+            (Some("shop.example.:443"), 0),
+            (Some("[::1]:8443"), 0),
+            (Some("[::1]"), 0),
+            (Some("www.shop.example"), 0),
+            (Some("api.shop.example"), 1),
+            (Some("API.shop.example:1"), 1),
+            (Some("a.b.shop.example"), 2),
+            (Some(".shop.example"), 2),
+            (Some("evilshop.example"), 2),
+            (Some("127.0.0.1"), 2),
+            (Some(""), 2),
+            (None, 2),
+        ] {
+            assert_eq!(router.host(name), Some(index), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_host_is_misdirected_and_an_unknown_path_not_found() {
+        let router = Router::new(&[host(&["a"], &["/x"])]);
+        let status = |host, path| router.find(host, path).map_or_else(|failure| failure.status.as_u16(), |_| 200);
+        assert_eq!(status(Some("a"), "/x"), 200);
+        assert_eq!(status(Some("a"), "/y"), 404);
+        assert_eq!(status(Some("b"), "/x"), 421);
+        assert_eq!(status(None, "/x"), 421);
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_at_a_segment_boundary() {
+        let router = router();
+        for (path, prefix, rest) in [
+            ("/", "", "/"),
+            ("", "", ""),
+            ("/static", "/static", ""),
+            ("/static/", "/static", "/"),
+            ("/static/a/b", "/static", "/a/b"),
+            ("/statics", "", "/statics"),
+            ("/static/img", "/static/img", ""),
+            ("/static/img/x.png", "/static/img", "/x.png"),
+            ("/static/images", "/static", "/images"),
+            // Encoded, doubled and differently cased spellings are other paths.
+            ("/%73tatic/a", "", "/%73tatic/a"),
+            ("/static%2fa", "", "/static%2fa"),
+            ("//static/a", "", "//static/a"),
+            ("/Static/a", "", "/Static/a"),
+            ("/static/%2e%2e/admin", "/static", "/%2e%2e/admin"),
+            ("/static/../admin", "/static", "/../admin"),
+        ] {
+            let found = router.find(Some("shop.example"), path).unwrap();
+            assert_eq!((found.route.prefix.as_str(), found.rest), (prefix, rest), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_asterisk_has_no_route() {
+        assert!(router().find(Some("shop.example"), "*").is_err());
+    }
+}
