@@ -10,8 +10,8 @@ use std::ptr;
 
 use windows_sys::Win32::Foundation::{GENERIC_WRITE, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::Storage::FileSystem::{
-    CREATE_NEW, CreateFileW, FILE_ATTRIBUTE_NORMAL, FILE_NAME_NORMALIZED, FILE_TYPE_DISK, FindClose,
-    FindFirstFileW, GetFileType, GetFinalPathNameByHandleW, VOLUME_NAME_DOS, WIN32_FIND_DATAW,
+    CREATE_NEW, CreateFileW, FILE_ATTRIBUTE_NORMAL, FILE_NAME_NORMALIZED, FILE_TYPE_DISK, FindClose, FindFirstFileW,
+    GetFileType, GetFinalPathNameByHandleW, VOLUME_NAME_DOS, WIN32_FIND_DATAW,
 };
 
 use super::security;
@@ -38,11 +38,7 @@ pub(crate) fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
     // Equal is the rule and needs no more looking. Another place below the root is right if a link
     // led there, and wrong if a name was spelt in another way.
     let right_place = final_path == path || (final_path.starts_with(&root) && is_as_spelt(&root, relative));
-    if on_disk && right_place && file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::ErrorKind::NotFound.into())
-    }
+    if on_disk && right_place && file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// Names that no file has, or that mean a stream, a wildcard or another file.

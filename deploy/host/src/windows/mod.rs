@@ -35,9 +35,8 @@ pub(crate) fn prepare_tcp(socket: &socket2::Socket) -> io::Result<()> {
     let on: i32 = 1;
     let raw = usize::try_from(socket.as_raw_socket()).map_err(io::Error::other)?;
     // SAFETY: the socket is open, and the option's value is an int of the size given.
-    let result = unsafe {
-        setsockopt(raw, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (&raw const on).cast(), size_of::<i32>() as i32)
-    };
+    let result =
+        unsafe { setsockopt(raw, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (&raw const on).cast(), size_of::<i32>() as i32) };
     if result == SOCKET_ERROR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
