@@ -1,0 +1,230 @@
+"""The demonstration site: one WSGI application, standard library only.
+
+Tidegate imports `demo:application`; any other WSGI server can do the same. Every page explains what it
+shows. This module holds the routes; `pages` holds the HTML. It is a demonstration: anybody who can reach
+it may crash its workers, so keep it away from the Internet.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import sys
+import threading
+import time
+from html import escape
+from urllib.parse import parse_qs
+
+import pages
+import upload
+
+MIB = 1 << 20
+BLOCK = os.urandom(64 << 10)  # random, so that nothing on the way can compress it
+
+_requests = itertools.count(1)
+
+
+class Request:
+    """What the handlers need to know about a request."""
+
+    def __init__(self, environ):
+        self.environ = environ
+        self.method = environ["REQUEST_METHOD"]
+        self.path = environ.get("PATH_INFO", "") or "/"
+        self.query = parse_qs(environ.get("QUERY_STRING", ""))
+        self.number = next(_requests)
+
+    def figure(self, name, default, low, high):
+        """A number from the query string, kept within bounds."""
+        try:
+            value = float(self.query[name][0])
+        except (KeyError, ValueError):
+            return default
+        return min(max(value, low), high) if value == value else default
+
+    def wants_html(self):
+        return "text/html" in self.environ.get("HTTP_ACCEPT", "")
+
+
+class Response:
+    """Status, headers and an iterable of byte strings."""
+
+    def __init__(self, body, content_type="text/html; charset=utf-8", status="200 OK", headers=()):
+        self.status = status
+        self.headers = [("Content-Type", content_type), *headers]
+        if isinstance(body, str):
+            body = [body.encode("utf-8")]
+            self.headers.append(("Content-Length", str(len(body[0]))))
+        self.body = body
+
+
+def home(request):
+    return Response(pages.home(facts(request)))
+
+
+def static(request):
+    return Response(pages.static())
+
+
+def environ(request):
+    """Everything the worker told the application, as PEP 3333 has it."""
+    rows = [(key, repr(value)) for key, value in sorted(request.environ.items())]
+    if request.wants_html():
+        return Response(pages.environ(rows))
+    return Response("".join(f"{key} = {value}\n" for key, value in rows), "text/plain; charset=utf-8")
+
+
+def receive(request):
+    """GET shows the form; POST and PUT count and hash what arrives, 64 KiB at a time."""
+    if request.method in ("GET", "HEAD"):
+        return Response(pages.upload())
+    started = time.monotonic()
+    digest, size, reads = hashlib.sha256(), 0, 0
+    name, blocks = upload.content(request.environ)
+    for block in blocks:
+        digest.update(block)
+        size += len(block)
+        reads += 1
+    result = {
+        "name": name,
+        "bytes": size,
+        "sha256": digest.hexdigest(),
+        "reads": reads,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    if request.wants_html():
+        return Response(pages.uploaded(result))
+    return Response(json.dumps(result) + "\n", "application/json")
+
+
+def live(request):
+    return Response(pages.live())
+
+
+def stream(request):
+    """Plain text, a line at a time: `?n=5&delay=0.2`."""
+    count = int(request.figure("n", 10, 1, 100_000))
+    delay = request.figure("delay", 1.0, 0, 60)
+    return Response(lines(count, delay, "line {} of {}\n"), "text/plain; charset=utf-8", headers=[NO_STORE])
+
+
+def events(request):
+    """The same as server-sent events, for the page that shows them arrive."""
+    count = int(request.figure("n", 10, 1, 100_000))
+    delay = request.figure("delay", 1.0, 0, 60)
+    return Response(lines(count, delay, "data: event {} of {}\n\n"), "text/event-stream", headers=[NO_STORE])
+
+
+def lines(count, delay, template):
+    for number in range(1, count + 1):
+        if number > 1:
+            time.sleep(delay)
+        yield template.format(number, count).encode("ascii")
+
+
+def slow(request):
+    """Takes `seconds`. The site file allows this route two.
+
+    Tidegate raises an exception in a thread that is late, and Python notices between two of its own
+    instructions: hence the short steps. `stuck=1` is one long system call that nothing can interrupt.
+    """
+    if "seconds" not in request.query:
+        return Response(pages.slow())
+    seconds = request.figure("seconds", 5, 0, 3600)
+    if "stuck" in request.query:
+        time.sleep(seconds)
+    else:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.05)
+    return Response(pages.slow(f"{seconds:g}"))
+
+
+def trouble(request):
+    return Response(pages.trouble())
+
+
+def crash(request):
+    raise RuntimeError("the demonstration was asked to raise an exception")
+
+
+def leave(request):
+    sys.stdout.flush()
+    os._exit(3)
+
+
+def download(request):
+    """Generated bytes with a Content-Length: `?mib=1024`."""
+    if "mib" not in request.query:
+        return Response(pages.download())
+    size = int(request.figure("mib", 16, 0, 100 * 1024) * MIB)
+    headers = [
+        ("Content-Length", str(size)),
+        ("Content-Disposition", 'attachment; filename="tidegate-demo.bin"'),
+        NO_STORE,
+    ]
+    body = [] if request.method == "HEAD" else generated(size)
+    return Response(body, "application/octet-stream", headers=headers)
+
+
+def generated(size):
+    for _ in range(size // len(BLOCK)):
+        yield BLOCK
+    if size % len(BLOCK):
+        yield BLOCK[: size % len(BLOCK)]
+
+
+def facts(request):
+    """What this process knows about the request it is answering."""
+    get = request.environ.get
+    return {
+        "client": get("REMOTE_ADDR", "unknown"),
+        "protocol": get("SERVER_PROTOCOL", "unknown"),
+        "tls": get("wsgi.url_scheme") == "https",
+        "host": get("HTTP_HOST") or get("SERVER_NAME", ""),
+        "request_id": get("HTTP_X_REQUEST_ID") or get("tidegate.request_id", ""),
+        "pid": os.getpid(),
+        "thread": threading.current_thread().name,
+        "threads": threading.active_count(),
+        "number": request.number,
+        "python": sys.version.split()[0],
+        "executable": sys.executable,
+        "server": get("SERVER_SOFTWARE", "unknown"),
+        "time": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+    }
+
+
+NO_STORE = ("Cache-Control", "no-store")
+
+ROUTES = {
+    "/": (home, ("GET",)),
+    "/files": (static, ("GET",)),
+    "/upload": (receive, ("GET", "POST", "PUT")),
+    "/live": (live, ("GET",)),
+    "/stream": (stream, ("GET",)),
+    "/events": (events, ("GET",)),
+    "/slow": (slow, ("GET",)),
+    "/trouble": (trouble, ("GET",)),
+    "/crash": (crash, ("GET", "POST")),
+    "/exit": (leave, ("GET", "POST")),
+    "/download": (download, ("GET",)),
+    "/environ": (environ, ("GET",)),
+}
+
+
+def respond(request):
+    handler, methods = ROUTES.get(request.path, (None, ()))
+    if handler is None:
+        return Response(pages.missing(escape(request.path)), status="404 Not Found")
+    allowed = {*methods, "HEAD"} if "GET" in methods else set(methods)
+    if request.method not in allowed:
+        allow = ("Allow", ", ".join(sorted(allowed)))
+        return Response("method not allowed\n", "text/plain", "405 Method Not Allowed", [allow])
+    return handler(request)
+
+
+def application(environ, start_response):
+    """The WSGI callable."""
+    response = respond(Request(environ))
+    start_response(response.status, response.headers)
+    return response.body
