@@ -42,15 +42,8 @@ pub struct ConfigError {
 impl ConfigError {
     /// A single problem of a whole file.
     pub(crate) fn of_file(file: &Path, message: impl Into<String>) -> Self {
-        let problem = Problem {
-            file: file.to_owned(),
-            key: String::new(),
-            position: None,
-            message: message.into(),
-        };
-        Self {
-            problems: vec![problem],
-        }
+        let problem = Problem { file: file.to_owned(), key: String::new(), position: None, message: message.into() };
+        Self { problems: vec![problem] }
     }
 
     pub(crate) fn new(problems: Vec<Problem>) -> Self {
@@ -65,9 +58,5 @@ impl ConfigError {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

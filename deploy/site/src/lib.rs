@@ -27,31 +27,25 @@ pub fn load(file: &Path) -> Result<Site, ConfigError> {
     let (bytes, path) = match read {
         Ok(read) => read,
         Err(error) => {
-            return Err(ConfigError::of_file(
-                file,
-                format!("cannot be read: {error}"),
-            ));
+            return Err(ConfigError::of_file(file, format!("cannot be read: {error}")));
         }
     };
     // Messages name the file as the operator did.
     let value = syntax::parse(file, &bytes)?;
     let problems = raw::Problems::new(file);
-    let origin = check::Origin {
-        instance: place::instance(&path),
-        file: path,
-        digest: place::hexadecimal_digest(&bytes),
-    };
+    let origin =
+        check::Origin { instance: place::instance(&path), file: path, digest: place::hexadecimal_digest(&bytes) };
     let site = check::site(&raw::Node::root(&value, &problems), origin);
     let problems = problems.into_inner();
     match site {
         Some(site) if problems.is_empty() => Ok(site),
-        _ if problems.is_empty() => Err(ConfigError::of_file(
-            file,
-            "is wrong in a way that was not noted: a fault of Tidegate's own",
-        )),
+        _ if problems.is_empty() => Err(ConfigError::of_file(file, FAULT)),
         _ => Err(ConfigError::new(problems)),
     }
 }
+
+/// For a case that the checks exclude: each records a problem where it answers none.
+const FAULT: &str = "is refused without a reason: a fault of Tidegate's own";
 
 /// Lower-case hexadecimal SHA-256 of the file's bytes: what [`Site::digest`] holds.
 pub fn digest(file: &Path) -> io::Result<String> {
@@ -71,8 +65,6 @@ impl Site {
 
     /// Whether any listener terminates TLS, so that a certificate is needed.
     pub fn uses_tls(&self) -> bool {
-        self.listeners
-            .iter()
-            .any(|listener| listener.protocol == Protocol::Https)
+        self.listeners.iter().any(|listener| listener.protocol == Protocol::Https)
     }
 }

@@ -52,10 +52,7 @@ mod tests {
     #[test]
     fn only_plain_drive_paths_lose_the_prefix() {
         for (path, plain) in [
-            (
-                r"\\?\C:\apps\shop\tidegate.yaml",
-                r"C:\apps\shop\tidegate.yaml",
-            ),
+            (r"\\?\C:\apps\shop\tidegate.yaml", r"C:\apps\shop\tidegate.yaml"),
             (r"\\?\c:\", r"c:\"),
             (r"\\?\UNC\server\share\x", r"\\?\UNC\server\share\x"),
             (r"\\?\Volume{0}\x", r"\\?\Volume{0}\x"),
@@ -70,10 +67,7 @@ mod tests {
 
     #[test]
     fn digests_are_sha_256() {
-        assert_eq!(
-            hexadecimal_digest(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(hexadecimal_digest(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(instance(Path::new("abc")), "ba7816bf8f01cfea");
     }
 }

@@ -22,19 +22,11 @@ pub(crate) struct Problems {
 
 impl Problems {
     pub(crate) fn new(file: &Path) -> Self {
-        Self {
-            file: file.to_owned(),
-            found: RefCell::default(),
-        }
+        Self { file: file.to_owned(), found: RefCell::default() }
     }
 
     pub(crate) fn add(&self, key: &str, message: impl Into<String>) {
-        self.push(Problem {
-            file: self.file.clone(),
-            key: key.to_owned(),
-            position: None,
-            message: message.into(),
-        });
+        self.push(Problem { file: self.file.clone(), key: key.to_owned(), position: None, message: message.into() });
     }
 
     pub(crate) fn push(&self, problem: Problem) {
@@ -56,11 +48,7 @@ pub(crate) struct Node<'a> {
 
 impl<'a> Node<'a> {
     pub(crate) fn root(value: &'a Value, problems: &'a Problems) -> Self {
-        Self {
-            value,
-            key: String::new(),
-            problems,
-        }
+        Self { value, key: String::new(), problems }
     }
 
     /// The key path.
@@ -70,8 +58,7 @@ impl<'a> Node<'a> {
 
     /// Records that this value is wrong: `VALUE: MESSAGE`.
     pub(crate) fn reject<T>(&self, message: impl Display) -> Option<T> {
-        self.problems
-            .add(&self.key, format!("{}: {message}", show(self.value)));
+        self.problems.add(&self.key, format!("{}: {message}", show(self.value)));
         None
     }
 
@@ -116,12 +103,7 @@ impl<'a> Node<'a> {
                 self.problems.add(&node.key, format!("unknown key: {hint}"));
             }
         }
-        Some(Table {
-            entries,
-            known,
-            key: self.key.clone(),
-            problems: self.problems,
-        })
+        Some(Table { entries, known, key: self.key.clone(), problems: self.problems })
     }
 
     /// The entries of a table with keys of the operator's choice, in the file's order.
@@ -141,14 +123,7 @@ impl<'a> Node<'a> {
                 continue;
             };
             let key = join(&self.key, name);
-            entries.push((
-                name.to_owned(),
-                Node {
-                    value,
-                    key,
-                    problems: self.problems,
-                },
-            ));
+            entries.push((name.to_owned(), Node { value, key, problems: self.problems }));
         }
         entries
     }
@@ -158,11 +133,7 @@ impl<'a> Node<'a> {
         let Value::Sequence(sequence) = self.value else {
             return self.reject(format_args!("expected {expected}"));
         };
-        let node = |(index, value)| Node {
-            value,
-            key: format!("{}[{index}]", self.key),
-            problems: self.problems,
-        };
+        let node = |(index, value)| Node { value, key: format!("{}[{index}]", self.key), problems: self.problems };
         Some(sequence.iter().enumerate().map(node).collect())
     }
 
@@ -220,17 +191,10 @@ impl<'a> Node<'a> {
     where
         T: TryFrom<u64> + PartialOrd + Display,
     {
-        let number = self
-            .value
-            .as_u64()
-            .and_then(|number| T::try_from(number).ok());
+        let number = self.value.as_u64().and_then(|number| T::try_from(number).ok());
         match number {
             Some(number) if range.contains(&number) => Some(number),
-            _ => self.reject(format_args!(
-                "expected a whole number from {} to {}",
-                range.start(),
-                range.end()
-            )),
+            _ => self.reject(format_args!("expected a whole number from {} to {}", range.start(), range.end())),
         }
     }
 
@@ -301,19 +265,13 @@ impl<'a> Table<'a> {
     pub(crate) fn require(&self, name: &str, expected: &str) -> Option<Node<'a>> {
         let found = self.get(name);
         if found.is_none() {
-            self.problems
-                .add(&self.path(name), format!("missing: expected {expected}"));
+            self.problems.add(&self.path(name), format!("missing: expected {expected}"));
         }
         found
     }
 
     /// What a reader makes of a key, or the default where the key is absent.
-    pub(crate) fn read<T>(
-        &self,
-        name: &str,
-        default: T,
-        reader: impl FnOnce(Node<'a>) -> Option<T>,
-    ) -> Option<T> {
+    pub(crate) fn read<T>(&self, name: &str, default: T, reader: impl FnOnce(Node<'a>) -> Option<T>) -> Option<T> {
         self.get(name).map_or(Some(default), reader)
     }
 
@@ -356,20 +314,9 @@ fn as_switch(value: &Value) -> Option<bool> {
 
 /// A key path with one more key; keys that would make it unreadable are quoted.
 fn join(path: &str, name: &str) -> String {
-    let plain = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    let name = if plain {
-        name.to_owned()
-    } else {
-        format!("{:?}", shorten(name))
-    };
-    if path.is_empty() {
-        name
-    } else {
-        format!("{path}.{name}")
-    }
+    let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    let name = if plain { name.to_owned() } else { format!("{:?}", shorten(name)) };
+    if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 
 /// A value as a message shows it, on one line.

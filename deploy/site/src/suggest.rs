@@ -4,6 +4,10 @@
 pub(crate) fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let name = name.to_lowercase().replace('-', "_");
     let allowed = (name.chars().count() / 3).clamp(1, 3);
+    let begins = |candidate: &&&str| name.len() >= 4 && candidate.starts_with(&name);
+    if let Some(candidate) = known.iter().find(begins) {
+        return Some(candidate);
+    }
     known
         .iter()
         .map(|candidate| (distance(&name, &candidate.replace('-', "_")), *candidate))
@@ -42,6 +46,7 @@ mod tests {
         let known = ["threads", "python", "request_timeout", "queue"];
         for (name, expected) in [
             ("thread", Some("threads")),
+            ("request", Some("request_timeout")),
             ("pyhton", Some("python")),
             ("request-timeout", Some("request_timeout")),
             ("Threads", Some("threads")),

@@ -18,16 +18,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         "" if number == 0 => 0,
         "" => {
-            return Err(format!(
-                "has no unit: expected {DURATION}; seconds are {number}s"
-            ));
+            return Err(format!("has no unit: expected {DURATION}; seconds are {number}s"));
         }
         _ => return Err(format!("unknown unit {unit:?}: expected {DURATION}")),
     };
-    number
-        .checked_mul(milliseconds)
-        .map(Duration::from_millis)
-        .ok_or_else(|| format!("too large: expected {DURATION}"))
+    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(|| format!("too large: expected {DURATION}"))
 }
 
 /// `64KiB` (1024), `1GB` (1000), `512B`, or `0`. The error says what was expected.
@@ -53,9 +48,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         }
         _ => return Err(format!("unknown unit {unit:?}: expected {SIZE}")),
     };
-    number
-        .checked_mul(bytes)
-        .ok_or_else(|| format!("too large: expected {SIZE}"))
+    number.checked_mul(bytes).ok_or_else(|| format!("too large: expected {SIZE}"))
 }
 
 /// A duration as it would be written in the file.
@@ -71,21 +64,12 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 
 /// A size as it would be written in the file.
 pub(crate) fn show_size(bytes: u64) -> String {
-    for (unit, length) in [
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ] {
+    for (unit, length) in [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if bytes >= length && bytes.is_multiple_of(length) {
             return format!("{}{unit}", bytes / length);
         }
     }
-    if bytes == 0 {
-        "0".to_owned()
-    } else {
-        format!("{bytes}B")
-    }
+    if bytes == 0 { "0".to_owned() } else { format!("{bytes}B") }
 }
 
 /// A whole number and what follows it; one space between them is allowed.
@@ -94,11 +78,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
     let (number, unit) = text.split_at(digits);
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
     // A fraction or a sign is not a unit: "1.5s" is an error, not 1 of the unit ".5s".
-    if unit.chars().all(char::is_alphabetic) {
-        Some((number.parse().ok()?, unit))
-    } else {
-        None
-    }
+    if unit.chars().all(char::is_alphabetic) { Some((number.parse().ok()?, unit)) } else { None }
 }
 
 #[cfg(test)]
@@ -107,51 +87,26 @@ mod tests {
 
     #[test]
     fn durations_are_read() {
-        for (text, milliseconds) in [
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("30 s", 30_000),
-            ("2m", 120_000),
-            ("1h", 3_600_000),
-            ("0", 0),
-            ("0s", 0),
-        ] {
-            assert_eq!(
-                duration(text),
-                Ok(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
+        for (text, milliseconds) in
+            [("500ms", 500), ("30s", 30_000), ("30 s", 30_000), ("2m", 120_000), ("1h", 3_600_000), ("0", 0), ("0s", 0)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
     }
 
     #[test]
     fn bad_durations_say_what_was_expected() {
         for (text, message) in [
-            (
-                "30",
-                "has no unit: expected a duration such as 500ms, 30s, 2m or 1h; seconds are 30s",
-            ),
-            (
-                "30x",
-                "unknown unit \"x\": expected a duration such as 500ms, 30s, 2m or 1h",
-            ),
-            (
-                "30S",
-                "unknown unit \"S\": expected a duration such as 500ms, 30s, 2m or 1h",
-            ),
+            ("30", "has no unit: expected a duration such as 500ms, 30s, 2m or 1h; seconds are 30s"),
+            ("30x", "unknown unit \"x\": expected a duration such as 500ms, 30s, 2m or 1h"),
+            ("30S", "unknown unit \"S\": expected a duration such as 500ms, 30s, 2m or 1h"),
             ("1.5s", "expected a duration such as 500ms, 30s, 2m or 1h"),
             ("-1s", "expected a duration such as 500ms, 30s, 2m or 1h"),
             ("1m30s", "expected a duration such as 500ms, 30s, 2m or 1h"),
             ("", "expected a duration such as 500ms, 30s, 2m or 1h"),
             ("soon", "expected a duration such as 500ms, 30s, 2m or 1h"),
-            (
-                "99999999999999999999s",
-                "expected a duration such as 500ms, 30s, 2m or 1h",
-            ),
-            (
-                "9999999999999999999h",
-                "too large: expected a duration such as 500ms, 30s, 2m or 1h",
-            ),
+            ("99999999999999999999s", "expected a duration such as 500ms, 30s, 2m or 1h"),
+            ("9999999999999999999h", "too large: expected a duration such as 500ms, 30s, 2m or 1h"),
         ] {
             assert_eq!(duration(text), Err(message.to_owned()), "{text}");
         }
@@ -179,23 +134,14 @@ mod tests {
     #[test]
     fn bad_sizes_say_what_was_expected() {
         for (text, message) in [
-            (
-                "1000",
-                "has no unit: expected a size such as 64KiB, 100MiB or 1GB; bytes are 1000B",
-            ),
+            ("1000", "has no unit: expected a size such as 64KiB, 100MiB or 1GB; bytes are 1000B"),
             (
                 "10M",
                 "ambiguous unit \"M\": expected a size such as 64KiB, 100MiB or 1GB; 10MiB counts in 1024s, 10MB in 1000s",
             ),
-            (
-                "10mb",
-                "unknown unit \"mb\": expected a size such as 64KiB, 100MiB or 1GB",
-            ),
+            ("10mb", "unknown unit \"mb\": expected a size such as 64KiB, 100MiB or 1GB"),
             ("big", "expected a size such as 64KiB, 100MiB or 1GB"),
-            (
-                "99999999TiB",
-                "too large: expected a size such as 64KiB, 100MiB or 1GB",
-            ),
+            ("99999999TiB", "too large: expected a size such as 64KiB, 100MiB or 1GB"),
         ] {
             assert_eq!(size(text), Err(message.to_owned()), "{text}");
         }

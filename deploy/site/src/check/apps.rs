@@ -47,36 +47,32 @@ pub(crate) struct Apps {
     pub(crate) names: Vec<String>,
     /// The apps without problems.
     pub(crate) checked: Vec<App>,
+    /// Whether `names` is what was meant; else a message already says that it is not.
+    pub(crate) complete: bool,
 }
 
 /// All apps.
 pub(crate) fn all(root: &Table<'_>, base: &Base) -> Apps {
-    let mut apps = Apps {
-        names: Vec::new(),
-        checked: Vec::new(),
-    };
+    let mut apps = Apps { names: Vec::new(), checked: Vec::new(), complete: true };
     let (short, long) = (root.get("app"), root.get("apps"));
     if let (Some(short), Some(_)) = (&short, &long) {
-        let _: Option<()> =
-            short.reject_key("the short form of apps: expected either app or apps, not both");
+        short.reject_key::<()>("the short form of apps: expected either app or apps, not both");
+        apps.complete = false;
     }
     if let Some(node) = short {
         apps.names.push(defaults::APP_NAME.to_owned());
         let wsgi = if node.is_table() {
-            node.reject(format_args!(
-                "expected {WSGI}; an app with settings goes below apps"
-            ))
+            node.reject(format_args!("expected {WSGI}; an app with settings goes below apps"))
         } else {
             target(&node)
         };
-        apps.checked
-            .extend(wsgi.map(|wsgi| plain(defaults::APP_NAME, wsgi, base)));
+        apps.checked.extend(wsgi.map(|wsgi| plain(defaults::APP_NAME, wsgi, base)));
     }
-    let entries = long
-        .and_then(|node| node.entries("a table such as { shop: { wsgi: shop.wsgi:application } }"));
-    for (name, node) in entries.into_iter().flatten() {
+    let entries = long.map(|node| node.entries("a table such as { shop: { wsgi: shop.wsgi:application } }"));
+    apps.complete &= !matches!(entries, Some(None));
+    for (name, node) in entries.flatten().into_iter().flatten() {
         if !is_name(&name) {
-            let _: Option<()> = node.reject_key(NAME);
+            node.reject_key::<()>(NAME);
         }
         apps.checked.extend(app(&name, &node, base));
         apps.names.push(name);
@@ -92,10 +88,7 @@ fn plain(name: &str, wsgi: String, base: &Base) -> App {
         directory: base.directory_itself(),
         python: Python::Find,
         processes: defaults::PROCESSES,
-        threads: Threads {
-            min: defaults::THREADS_MIN,
-            max: defaults::THREADS_MAX,
-        },
+        threads: Threads { min: defaults::THREADS_MIN, max: defaults::THREADS_MAX },
         environment: BTreeMap::new(),
         request_timeout: defaults::REQUEST_TIMEOUT,
         stream_idle_timeout: defaults::STREAM_IDLE_TIMEOUT,
@@ -105,10 +98,7 @@ fn plain(name: &str, wsgi: String, base: &Base) -> App {
         drain_timeout: defaults::DRAIN_TIMEOUT,
         heartbeat: defaults::HEARTBEAT,
         heartbeat_timeout: defaults::HEARTBEAT_TIMEOUT,
-        queue: Queue {
-            size: defaults::QUEUE_SIZE,
-            timeout: defaults::QUEUE_TIMEOUT,
-        },
+        queue: Queue { size: defaults::QUEUE_SIZE, timeout: defaults::QUEUE_TIMEOUT },
     }
 }
 
@@ -116,9 +106,8 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
     let table = node.table(APP)?;
     let wsgi = table.require("wsgi", WSGI).and_then(|node| target(&node));
     let default = plain(name, wsgi.clone().unwrap_or_default(), base);
-    let directory = table.read("directory", default.directory, |node| {
-        base.directory(&node, "the directory of the app's modules")
-    });
+    let directory =
+        table.read("directory", default.directory, |node| base.directory(&node, "the directory of the app's modules"));
     let python = table.read("python", default.python, |node| python(&node, base));
     let processes = table.read("processes", default.processes, |node| processes(&node));
     let threads = table.read("threads", default.threads, |node| threads(&node));
@@ -127,9 +116,7 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
     let stream_idle_timeout = duration(&table, "stream_idle_timeout", default.stream_idle_timeout);
     let timeout_grace = duration(&table, "timeout_grace", default.timeout_grace);
     let timeout_status = table.read("timeout_status", default.timeout_status, |node| {
-        let status = [502, 504]
-            .into_iter()
-            .find(|status| node.is_integer(u64::from(*status)));
+        let status = [502, 504].into_iter().find(|status| node.is_integer(u64::from(*status)));
         status.or_else(|| node.reject("expected 502 or 504"))
     });
     let start_timeout = duration(&table, "start_timeout", default.start_timeout);
@@ -173,8 +160,7 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
 }
 
 fn is_name(name: &str) -> bool {
-    let allowed =
-        |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+    let allowed = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
     (1..=32).contains(&name.len()) && name.bytes().all(allowed)
 }
 
@@ -198,9 +184,7 @@ fn target(node: &Node<'_>) -> Option<String> {
 fn is_dotted(text: &str) -> bool {
     text.split('.').all(|part| {
         let mut letters = part.chars();
-        letters
-            .next()
-            .is_some_and(|first| first.is_alphabetic() || first == '_')
+        letters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
             && letters.all(|letter| letter.is_alphanumeric() || letter == '_')
     })
 }
@@ -216,10 +200,7 @@ fn python(node: &Node<'_>, base: &Base) -> Option<Python> {
         if interpreter.is_file() {
             return Some(Python::At(interpreter));
         }
-        return node.reject(format_args!(
-            "no {}: expected {EXPECTED}",
-            interpreter.display()
-        ));
+        return node.reject(format_args!("no {}: expected {EXPECTED}", interpreter.display()));
     }
     base.file(node, EXPECTED).map(Python::At)
 }
@@ -227,27 +208,18 @@ fn python(node: &Node<'_>, base: &Base) -> Option<Python> {
 fn processes(node: &Node<'_>) -> Option<u32> {
     if node.is_text("auto") {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        return Some(
-            u32::try_from(cores)
-                .unwrap_or(MOST_PROCESSES)
-                .min(MOST_PROCESSES),
-        );
+        return Some(u32::try_from(cores).unwrap_or(MOST_PROCESSES).min(MOST_PROCESSES));
     }
     if node.is_number() {
         return node.integer(1..=MOST_PROCESSES);
     }
-    node.reject(format_args!(
-        "expected a whole number from 1 to {MOST_PROCESSES}, or auto"
-    ))
+    node.reject(format_args!("expected a whole number from 1 to {MOST_PROCESSES}, or auto"))
 }
 
 fn threads(node: &Node<'_>) -> Option<Threads> {
     if node.is_number() {
         let max = node.integer(1..=MOST_THREADS)?;
-        return Some(Threads {
-            min: max.min(defaults::THREADS_MIN),
-            max,
-        });
+        return Some(Threads { min: max.min(defaults::THREADS_MIN), max });
     }
     if !node.is_table() {
         return node.reject(format_args!(
@@ -255,9 +227,7 @@ fn threads(node: &Node<'_>) -> Option<Threads> {
         ));
     }
     let table = node.table(THREADS)?;
-    let max = table.read("max", defaults::THREADS_MAX, |node| {
-        node.integer(1..=MOST_THREADS)
-    });
+    let max = table.read("max", defaults::THREADS_MAX, |node| node.integer(1..=MOST_THREADS));
     let min = match table.get("min") {
         None => max.map(|max| max.min(defaults::THREADS_MIN)),
         Some(node) => node.integer(1..=MOST_THREADS),
@@ -272,14 +242,9 @@ fn threads(node: &Node<'_>) -> Option<Threads> {
 
 fn queue(node: &Node<'_>) -> Option<Queue> {
     let table = node.table(QUEUE)?;
-    let size = table.read("size", defaults::QUEUE_SIZE, |node| {
-        node.integer(1..=1_000_000)
-    });
+    let size = table.read("size", defaults::QUEUE_SIZE, |node| node.integer(1..=1_000_000));
     let timeout = duration(&table, "timeout", defaults::QUEUE_TIMEOUT);
-    Some(Queue {
-        size: size?,
-        timeout: timeout?,
-    })
+    Some(Queue { size: size?, timeout: timeout? })
 }
 
 #[cfg(test)]

@@ -83,10 +83,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, Vec<(usize, String)>> {
             Err(message) => wrong.push((number, message)),
             Ok((name, value)) => match variables.get(name) {
                 Some((earlier, _)) => {
-                    wrong.push((
-                        number,
-                        format!("sets the variable of line {earlier} again: {LINE}"),
-                    ));
+                    wrong.push((number, format!("sets the variable of line {earlier} again: {LINE}")));
                 }
                 None => {
                     variables.insert(name.to_owned(), (number, value.to_owned()));
@@ -95,19 +92,14 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, Vec<(usize, String)>> {
         }
     }
     if wrong.is_empty() {
-        Ok(variables
-            .into_iter()
-            .map(|(name, (_, value))| (name, value))
-            .collect())
+        Ok(variables.into_iter().map(|(name, (_, value))| (name, value)).collect())
     } else {
         Err(wrong)
     }
 }
 
 fn variable(line: &str) -> Result<(&str, &str), String> {
-    let (name, value) = line
-        .split_once('=')
-        .ok_or_else(|| format!("has no =: {LINE}"))?;
+    let (name, value) = line.split_once('=').ok_or_else(|| format!("has no =: {LINE}"))?;
     let name = name.trim_end();
     if let Some(expected) = misnamed(name) {
         return Err(format!("{expected} before ="));
@@ -120,9 +112,7 @@ fn variable(line: &str) -> Result<(&str, &str), String> {
     match value.chars().next() {
         Some(quote @ ('"' | '\'')) => match value[1..].strip_suffix(quote) {
             Some(inside) => Ok((name, inside)),
-            None => Err(format!(
-                "the value starts with {quote} and does not end with it: {LINE}"
-            )),
+            None => Err(format!("the value starts with {quote} and does not end with it: {LINE}")),
         },
         _ => Ok((name, value)),
     }
@@ -131,16 +121,12 @@ fn variable(line: &str) -> Result<(&str, &str), String> {
 /// What was expected of a name, unless it is a good one.
 fn misnamed(name: &str) -> Option<String> {
     let mut letters = name.chars();
-    let starts = letters
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    let starts = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
     if !starts || !letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
         return Some(format!("expected {NAME}"));
     }
-    name.starts_with("TIDEGATE_").then(|| {
-        "names that start with TIDEGATE_ are kept for Tidegate itself: expected another name"
-            .to_owned()
-    })
+    name.starts_with("TIDEGATE_")
+        .then(|| "names that start with TIDEGATE_ are kept for Tidegate itself: expected another name".to_owned())
 }
 
 #[cfg(test)]
@@ -161,30 +147,20 @@ mod tests {
             ("BACKSLASH", "C:\\new"),
             ("EQUALS", "a=b=="),
         ];
-        let expected = expected
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert_eq!(parse(text), Ok(expected));
     }
 
     #[test]
     fn bad_lines_are_named_by_number_and_never_shown() {
         for (text, line, message) in [
-            (
-                "A=1\nhunter2\n",
-                2,
-                "has no =: expected NAME=VALUE, # COMMENT or an empty line",
-            ),
+            ("A=1\nhunter2\n", 2, "has no =: expected NAME=VALUE, # COMMENT or an empty line"),
             (
                 "hunter2+secret=1",
                 1,
                 "expected a name of letters, digits and _ that does not start with a digit before =",
             ),
-            (
-                "=hunter2",
-                1,
-                "expected a name of letters, digits and _ that does not start with a digit before =",
-            ),
+            ("=hunter2", 1, "expected a name of letters, digits and _ that does not start with a digit before ="),
             (
                 "A=\"hunter2",
                 1,
@@ -214,11 +190,7 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_reported() {
-        let lines: Vec<usize> = parse("x\nA=1\ny\n")
-            .unwrap_err()
-            .into_iter()
-            .map(|(line, _)| line)
-            .collect();
+        let lines: Vec<usize> = parse("x\nA=1\ny\n").unwrap_err().into_iter().map(|(line, _)| line).collect();
         assert_eq!(lines, [1, 3]);
     }
 }

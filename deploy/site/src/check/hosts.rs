@@ -8,23 +8,16 @@ use crate::check::paths::Base;
 use crate::check::{LONGEST, limits};
 use crate::checked::{AppRoute, Files, Limits, Route, Target, VirtualHost};
 use crate::raw::{Node, Table};
-use crate::{defaults, suggest};
+use crate::{defaults, suggest, syntax};
 
 /// Keys of a host.
 pub(crate) const HOST: &[&str] = &["names", "routes"];
 /// Keys of a route.
-pub(crate) const ROUTE: &[&str] = &[
-    "path",
-    "files",
-    "index",
-    "cache_control",
-    "app",
-    "request_timeout",
-    "max_body",
-    "mount",
-];
+pub(crate) const ROUTE: &[&str] =
+    &["path", "files", "index", "cache_control", "app", "request_timeout", "max_body", "mount"];
 
 const NAME: &str = "a host name such as shop.example, \"*.shop.example\" or \"*\"";
+const ROUTES: &str = "a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }";
 const PATH: &str = "a path such as / or /static";
 
 /// What routes refer to.
@@ -35,12 +28,7 @@ struct Around<'c> {
 }
 
 /// All hosts. Without `hosts` in the file, the only app answers everything.
-pub(crate) fn all(
-    root: &Table<'_>,
-    base: &Base,
-    apps: &Apps,
-    limits: Option<&Limits>,
-) -> Option<Vec<VirtualHost>> {
+pub(crate) fn all(root: &Table<'_>, base: &Base, apps: &Apps, limits: Option<&Limits>) -> Option<Vec<VirtualHost>> {
     let around = Around { base, apps, limits };
     let Some(node) = root.get("hosts") else {
         return default(root, &around);
@@ -51,44 +39,33 @@ pub(crate) fn all(
     }
     let mut names = BTreeMap::new();
     let mut reached = Vec::new();
-    let hosts: Vec<Option<VirtualHost>> = nodes
-        .iter()
-        .map(|node| host(node, &around, &mut names, &mut reached))
-        .collect();
-    let unreached: Vec<&String> = apps
-        .names
-        .iter()
-        .filter(|name| !reached.contains(*name))
-        .collect();
+    let hosts: Vec<Option<VirtualHost>> =
+        nodes.iter().map(|node| host(node, &around, &mut names, &mut reached)).collect();
+    let unreached: Vec<&String> = apps.names.iter().filter(|name| !reached.contains(*name)).collect();
     for name in &unreached {
         let short = root.get("app").is_some() && *name == defaults::APP_NAME;
-        let key = if short {
-            root.path("app")
-        } else {
-            format!("{}.{name}", root.path("apps"))
-        };
-        root.problems().add(
-            &key,
-            format!("is not reached by any route: expected a route with app: {name}"),
-        );
+        let key = if short { root.path("app") } else { format!("{}.{name}", root.path("apps")) };
+        root.problems().add(&key, format!("is not reached by any route: expected a route with app: {name}"));
     }
     let hosts = hosts.into_iter().collect();
     if unreached.is_empty() { hosts } else { None }
 }
 
 fn default(root: &Table<'_>, around: &Around<'_>) -> Option<Vec<VirtualHost>> {
+    if !around.apps.complete {
+        return None;
+    }
     match around.apps.names.as_slice() {
-        [] => root.reject(
-            "nothing to serve: expected at least `app: module:callable`, such as `app: shop.wsgi:application`",
-        ),
-        [name] => {
-            let route = Route { prefix: String::new(), target: Target::App(plain(name, around)?) };
-            Some(vec![VirtualHost { names: vec![defaults::HOST_NAME.to_owned()], routes: vec![route] }])
-        }
+        [] => root.reject(format!("nothing to serve: expected at least {}", syntax::LEAST)),
+        [name] => Some(vec![VirtualHost {
+            names: vec![defaults::HOST_NAME.to_owned()],
+            routes: vec![Route { prefix: String::new(), target: Target::App(plain(name, around)?) }],
+        }]),
         names => {
+            let names = names.join(", ");
             root.problems().add(
                 &root.path("hosts"),
-                format!("missing: expected routes that say which path each of {} answers", names.join(", ")),
+                format!("missing: expected routes that say which path each of {names} answers"),
             );
             None
         }
@@ -106,16 +83,8 @@ fn host(
         None => claim(defaults::HOST_NAME.to_owned(), node, taken).map(|name| vec![name]),
         Some(node) => names(&node, taken),
     };
-    let routes = table
-        .require(
-            "routes",
-            "a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }",
-        )
-        .and_then(|node| routes(&node, around, reached));
-    Some(VirtualHost {
-        names: names?,
-        routes: routes?,
-    })
+    let routes = table.require("routes", ROUTES).and_then(|node| routes(&node, around, reached));
+    Some(VirtualHost { names: names?, routes: routes? })
 }
 
 fn names(node: &Node<'_>, taken: &mut BTreeMap<String, String>) -> Option<Vec<String>> {
@@ -138,9 +107,7 @@ fn names(node: &Node<'_>, taken: &mut BTreeMap<String, String>) -> Option<Vec<St
 /// Takes a name for the host at `node`, unless another has it.
 fn claim(name: String, node: &Node<'_>, taken: &mut BTreeMap<String, String>) -> Option<String> {
     if let Some(earlier) = taken.get(&name) {
-        return node.reject_key(format!(
-            "{name:?}: taken by {earlier}: expected each name once"
-        ));
+        return node.reject_key(format!("{name:?}: taken by {earlier}: expected each name once"));
     }
     taken.insert(name.clone(), node.key().to_owned());
     Some(name)
@@ -151,10 +118,7 @@ fn canonical_name(text: &str) -> Option<String> {
     if text == "*" {
         return Some(text.to_owned());
     }
-    if let Some(literal) = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(literal) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return Some(format!("[{}]", literal.parse::<Ipv6Addr>().ok()?));
     }
     // A name with a dot at its end is the same name.
@@ -164,16 +128,13 @@ fn canonical_name(text: &str) -> Option<String> {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|letter| letter.is_ascii_alphanumeric() || letter == b'-' || letter == b'_')
+            && label.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-' || letter == b'_')
     };
     (name.len() <= 253 && labels.split('.').all(good)).then_some(name)
 }
 
 fn routes(node: &Node<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Option<Vec<Route>> {
-    let nodes =
-        node.list("a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }")?;
+    let nodes = node.list(ROUTES)?;
     if nodes.is_empty() {
         return node.reject("is empty: expected at least one route");
     }
@@ -183,18 +144,13 @@ fn routes(node: &Node<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Op
         let prefix = table.require("path", PATH).and_then(|node| {
             let prefix = prefix(&node)?;
             if let Some(earlier) = taken.get(&prefix) {
-                return node.reject(format_args!(
-                    "taken by {earlier}: expected each path once in a host"
-                ));
+                return node.reject(format_args!("taken by {earlier}: expected each path once in a host"));
             }
             taken.insert(prefix.clone(), node.key().to_owned());
             Some(prefix)
         });
         let target = target(&table, around, reached);
-        Some(Route {
-            prefix: prefix?,
-            target: target?,
-        })
+        Some(Route { prefix: prefix?, target: target? })
     })?;
     // The first that matches is then the most specific.
     routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
@@ -211,11 +167,7 @@ fn prefix(node: &Node<'_>) -> Option<String> {
         "holds a space or a non-ASCII character"
     } else if prefix.contains(['%', '?', '#', '\\']) {
         "holds %, ?, # or \\"
-    } else if prefix
-        .split('/')
-        .skip(1)
-        .any(|segment| matches!(segment, "" | "." | ".."))
-    {
+    } else if prefix.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
         "holds an empty segment, . or .."
     } else {
         return Some(prefix.to_owned());
@@ -252,12 +204,7 @@ fn only_with(other: &str, table: &Table<'_>, keys: &[&str]) -> Option<()> {
     none
 }
 
-fn app(
-    node: &Node<'_>,
-    table: &Table<'_>,
-    around: &Around<'_>,
-    reached: &mut Vec<String>,
-) -> Option<AppRoute> {
+fn app(node: &Node<'_>, table: &Table<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Option<AppRoute> {
     let name = node.text("the name of an app")?;
     let names: Vec<&str> = around.apps.names.iter().map(String::as_str).collect();
     let known = names.contains(&name);
@@ -272,12 +219,9 @@ fn app(
         node.reject::<()>(format_args!("there is no such app: {hint}"));
     }
     let default = plain(name, around);
-    let request_timeout = table
-        .get("request_timeout")
-        .map(|node| node.duration(std::time::Duration::from_millis(1)..=LONGEST));
-    let max_body = table
-        .get("max_body")
-        .map(|node| node.size(0..=limits::LARGEST_BODY));
+    let request_timeout =
+        table.get("request_timeout").map(|node| node.duration(std::time::Duration::from_millis(1)..=LONGEST));
+    let max_body = table.get("max_body").map(|node| node.size(0..=limits::LARGEST_BODY));
     let mount = table.read("mount", defaults::MOUNT, |node| node.switch());
     // A value that is there and wrong counts before an app or limits that are wrong.
     let (request_timeout, max_body) = (
@@ -317,19 +261,12 @@ fn files(node: &Node<'_>, table: &Table<'_>, base: &Base) -> Option<Files> {
     let cache_control = table.read("cache_control", None, |node| {
         const EXPECTED: &str = "a Cache-Control value such as max-age=3600";
         let text = node.text(EXPECTED)?.trim();
-        if !text
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
-        {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
             return node.reject(format_args!("expected {EXPECTED}"));
         }
         Some(Some(text.to_owned()))
     });
-    Some(Files {
-        root: root?,
-        index: index?,
-        cache_control: cache_control?,
-    })
+    Some(Files { root: root?, index: index?, cache_control: cache_control? })
 }
 
 #[cfg(test)]

@@ -29,27 +29,18 @@ pub(crate) fn read(root: &Table<'_>) -> Option<Limits> {
     };
     let table = node.table(LIMITS)?;
     let default = default();
-    let connections = table.read("connections", default.connections, |node| {
-        node.integer(1..=1_000_000)
-    });
+    let connections = table.read("connections", default.connections, |node| node.integer(1..=1_000_000));
     let handshake_timeout = duration(&table, "handshake_timeout", default.handshake_timeout);
     let header_timeout = duration(&table, "header_timeout", default.header_timeout);
     // The HTTP/1.1 parser below the proxy ends at 1 MiB and 256 fields.
     let header_size = table.read("header_size", default.header_size, |node| {
-        node.size(1 << 10..=1 << 20)
-            .and_then(|size| usize::try_from(size).ok())
+        node.size(1 << 10..=1 << 20).and_then(|size| usize::try_from(size).ok())
     });
-    let header_fields = table.read("header_fields", default.header_fields, |node| {
-        node.integer(1..=256)
-    });
+    let header_fields = table.read("header_fields", default.header_fields, |node| node.integer(1..=256));
     let keep_alive = duration(&table, "keep_alive", default.keep_alive);
     let client_timeout = duration(&table, "client_timeout", default.client_timeout);
-    let body_size = table.read("body_size", default.body_size, |node| {
-        node.size(0..=LARGEST_BODY)
-    });
-    let http2_streams = table.read("http2_streams", default.http2_streams, |node| {
-        node.integer(1..=10_000)
-    });
+    let body_size = table.read("body_size", default.body_size, |node| node.size(0..=LARGEST_BODY));
+    let http2_streams = table.read("http2_streams", default.http2_streams, |node| node.integer(1..=10_000));
     let drain_timeout = duration(&table, "drain_timeout", default.drain_timeout);
     Some(Limits {
         connections: connections?,

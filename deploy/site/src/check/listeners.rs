@@ -26,15 +26,10 @@ enum Spoken {
 pub(crate) fn all(table: &Table<'_>) -> Option<Vec<Listener>> {
     let Some(node) = table.get("listeners") else {
         return Some(vec![
-            Listener {
-                address: defaults::HTTPS,
-                protocol: Protocol::Https,
-            },
+            Listener { address: defaults::HTTPS, protocol: Protocol::Https },
             Listener {
                 address: defaults::REDIRECT,
-                protocol: Protocol::Redirect {
-                    https_port: defaults::HTTPS.port(),
-                },
+                protocol: Protocol::Redirect { https_port: defaults::HTTPS.port() },
             },
         ]);
     };
@@ -45,10 +40,7 @@ pub(crate) fn all(table: &Table<'_>) -> Option<Vec<Listener>> {
     let drafts: Vec<Option<Draft>> = nodes.iter().map(draft).collect();
     let distinct = distinct(&nodes, &drafts);
     let drafts: Vec<Draft> = drafts.into_iter().collect::<Option<_>>()?;
-    let first_https = drafts
-        .iter()
-        .find(|draft| draft.protocol == Spoken::Https)
-        .map(|draft| draft.address.port());
+    let first_https = drafts.iter().find(|draft| draft.protocol == Spoken::Https).map(|draft| draft.address.port());
     let listeners: Vec<Option<Listener>> = drafts
         .iter()
         .zip(&nodes)
@@ -58,18 +50,12 @@ pub(crate) fn all(table: &Table<'_>) -> Option<Vec<Listener>> {
                 Spoken::Http => Protocol::Http,
                 Spoken::Redirect { https_port } => {
                     let Some(first) = first_https else {
-                        return node
-                            .reject("redirects to https: expected an https listener beside it");
+                        return node.reject("redirects to https: expected an https listener beside it");
                     };
-                    Protocol::Redirect {
-                        https_port: https_port.unwrap_or(first),
-                    }
+                    Protocol::Redirect { https_port: https_port.unwrap_or(first) }
                 }
             };
-            Some(Listener {
-                address: draft.address,
-                protocol,
-            })
+            Some(Listener { address: draft.address, protocol })
         })
         .collect();
     distinct?;
@@ -80,7 +66,7 @@ pub(crate) fn all(table: &Table<'_>) -> Option<Vec<Listener>> {
 pub(crate) fn address(node: &Node<'_>, expected: &str) -> Option<SocketAddr> {
     let text = node.text(expected)?;
     text.parse().ok().or_else(|| {
-        let host = text.rsplit_once(':').map_or("", |(host, _)| host);
+        let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
         let hint = match host {
             "" | "*" => "; every address is \"[::]:PORT\"",
             "localhost" => "; localhost is 127.0.0.1:PORT or \"[::1]:PORT\"",
@@ -96,8 +82,7 @@ pub(crate) fn clash(one: SocketAddr, other: SocketAddr) -> bool {
         return false;
     }
     // [::] takes IPv4 as well; 0.0.0.0 takes IPv4 alone.
-    let covers =
-        |a: SocketAddr, b: SocketAddr| a.ip().is_unspecified() && (a.is_ipv6() || b.is_ipv4());
+    let covers = |a: SocketAddr, b: SocketAddr| a.ip().is_unspecified() && (a.is_ipv6() || b.is_ipv4());
     one.ip() == other.ip() || covers(one, other) || covers(other, one)
 }
 
@@ -105,9 +90,7 @@ fn draft(node: &Node<'_>) -> Option<Draft> {
     const ADDRESS: &str = "an address with a port such as \"[::]:443\" or 127.0.0.1:8080";
     const PROTOCOL: &str = "https, http or redirect";
     let table = node.table(LISTENER)?;
-    let address = table
-        .require("address", ADDRESS)
-        .and_then(|node| self::address(&node, ADDRESS));
+    let address = table.require("address", ADDRESS).and_then(|node| self::address(&node, ADDRESS));
     let protocol = table.require("protocol", PROTOCOL).and_then(|node| {
         node.choice(&[
             ("https", Spoken::Https),
@@ -118,35 +101,25 @@ fn draft(node: &Node<'_>) -> Option<Draft> {
     let https_port = match table.get("https_port") {
         None => Some(None),
         Some(node) => match protocol {
-            Some(Spoken::Https | Spoken::Http) => {
-                node.reject("expected only with protocol: redirect")
-            }
+            Some(Spoken::Https | Spoken::Http) => node.reject("expected only with protocol: redirect"),
             Some(Spoken::Redirect { .. }) | None => node.integer(1..=u16::MAX).map(Some),
         },
     };
     let protocol = match protocol? {
-        Spoken::Redirect { .. } => Spoken::Redirect {
-            https_port: https_port?,
-        },
+        Spoken::Redirect { .. } => Spoken::Redirect { https_port: https_port? },
         other => {
             https_port?;
             other
         }
     };
-    Some(Draft {
-        address: address?,
-        protocol,
-    })
+    Some(Draft { address: address?, protocol })
 }
 
 fn distinct(nodes: &[Node<'_>], drafts: &[Option<Draft>]) -> Option<()> {
     let mut all = Some(());
     for (index, draft) in drafts.iter().enumerate() {
         let Some(draft) = draft else { continue };
-        let earlier = drafts[..index]
-            .iter()
-            .flatten()
-            .find(|other| clash(other.address, draft.address));
+        let earlier = drafts[..index].iter().flatten().find(|other| clash(other.address, draft.address));
         if let Some(earlier) = earlier {
             all = None;
             let wide = if earlier.address.ip() == draft.address.ip() {

@@ -51,18 +51,13 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
     let base = Base::of(&origin.file);
     let table = root.table(ROOT)?;
     let version = version(&table);
-    let state_dir = table.get("state_dir").map_or_else(
-        || Some(base.resolve(defaults::STATE_DIR)),
-        |node| base.directory_to_be(&node),
-    );
-    let runtime_dir = table.get("runtime_dir").map_or_else(
-        || Some(tidegate_host::runtime_dir()),
-        |node| base.directory_to_be(&node),
-    );
+    let state_dir = table
+        .get("state_dir")
+        .map_or_else(|| Some(base.resolve(defaults::STATE_DIR)), |node| base.directory_to_be(&node));
+    let runtime_dir =
+        table.get("runtime_dir").map_or_else(|| Some(tidegate_host::runtime_dir()), |node| base.directory_to_be(&node));
     let listeners = listeners::all(&table);
-    let certificates = table.read("certificates", Vec::new(), |node| {
-        certificates(&node, &base)
-    });
+    let certificates = table.read("certificates", Vec::new(), |node| certificates(&node, &base));
     let limits = limits::read(&table);
     let apps = apps::all(&table, &base);
     let hosts = hosts::all(&table, &base, &apps, limits.as_ref());
@@ -95,9 +90,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// A duration above zero.
 fn duration(table: &Table<'_>, key: &str, default: Duration) -> Option<Duration> {
-    table.read(key, default, |node| {
-        node.duration(Duration::from_millis(1)..=LONGEST)
-    })
+    table.read(key, default, |node| node.duration(Duration::from_millis(1)..=LONGEST))
 }
 
 fn version(table: &Table<'_>) -> Option<()> {
@@ -107,10 +100,7 @@ fn version(table: &Table<'_>) -> Option<()> {
     if node.is_integer(defaults::VERSION) {
         return Some(());
     }
-    node.reject(format_args!(
-        "not supported: this Tidegate reads version {}",
-        defaults::VERSION
-    ))
+    node.reject(format_args!("not supported: this Tidegate reads version {}", defaults::VERSION))
 }
 
 fn certificates(node: &Node<'_>, base: &Base) -> Option<Vec<CertificateFiles>> {
@@ -122,15 +112,9 @@ fn certificates(node: &Node<'_>, base: &Base) -> Option<Vec<CertificateFiles>> {
         let key = table
             .require("key", "a PEM file with the private key")
             .and_then(|node| base.file(&node, "a PEM file with the private key"));
-        Some(CertificateFiles {
-            certificate: certificate?,
-            key: key?,
-        })
+        Some(CertificateFiles { certificate: certificate?, key: key? })
     };
-    every(
-        &node.list("a list of { certificate: FILE, key: FILE }")?,
-        read,
-    )
+    every(&node.list("a list of { certificate: FILE, key: FILE }")?, read)
 }
 
 fn networks(node: &Node<'_>) -> Option<Vec<IpNet>> {
@@ -142,10 +126,7 @@ fn networks(node: &Node<'_>) -> Option<Vec<IpNet>> {
             .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
             .or_else(|| node.reject(format_args!("expected {EXPECTED}")))
     };
-    every(
-        &node.list("a list of addresses and networks such as [10.0.0.0/8, \"::1\"]")?,
-        read,
-    )
+    every(&node.list("a list of addresses and networks such as [10.0.0.0/8, \"::1\"]")?, read)
 }
 
 fn metrics(table: &Table<'_>, listeners: Option<&[crate::Listener]>) -> Option<Option<SocketAddr>> {
@@ -154,22 +135,13 @@ fn metrics(table: &Table<'_>, listeners: Option<&[crate::Listener]>) -> Option<O
         None => defaults::METRICS,
         Some(node) if node.is_off() => return Some(None),
         Some(node) if node.is_on() => defaults::METRICS,
-        Some(node) => listeners::address(
-            node,
-            "an address with a port such as 127.0.0.1:9145, or off",
-        )?,
+        Some(node) => listeners::address(node, "an address with a port such as 127.0.0.1:9145, or off")?,
     };
-    let taken = listeners
-        .unwrap_or_default()
-        .iter()
-        .find(|other| listeners::clash(other.address, address));
+    let taken = listeners.unwrap_or_default().iter().find(|other| listeners::clash(other.address, address));
     if let Some(other) = taken {
         table.problems().add(
             &table.path("metrics"),
-            format!(
-                "{address}: taken by the listener on {}: expected another address or off",
-                other.address
-            ),
+            format!("{address}: taken by the listener on {}: expected another address or off", other.address),
         );
         return None;
     }
@@ -178,30 +150,17 @@ fn metrics(table: &Table<'_>, listeners: Option<&[crate::Listener]>) -> Option<O
 
 fn log(table: &Table<'_>) -> Option<Log> {
     let Some(node) = table.get("log") else {
-        return Some(Log {
-            level: defaults::LOG_LEVEL,
-            access: defaults::ACCESS_LOG,
-            format: defaults::LOG_FORMAT,
-        });
+        return Some(Log { level: defaults::LOG_LEVEL, access: defaults::ACCESS_LOG, format: defaults::LOG_FORMAT });
     };
     let table = node.table(LOG)?;
     let level = table.read("level", defaults::LOG_LEVEL, |node| {
-        node.choice(&[
-            ("error", Level::Error),
-            ("warn", Level::Warn),
-            ("info", Level::Info),
-            ("debug", Level::Debug),
-        ])
+        node.choice(&[("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug)])
     });
     let access = table.read("access", defaults::ACCESS_LOG, |node| node.switch());
     let format = table.read("format", defaults::LOG_FORMAT, |node| {
         node.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)])
     });
-    Some(Log {
-        level: level?,
-        access: access?,
-        format: format?,
-    })
+    Some(Log { level: level?, access: access?, format: format? })
 }
 
 /// A Unix socket's path has 108 bytes with its terminator; a worker that cannot bind would be
@@ -209,21 +168,13 @@ fn log(table: &Table<'_>) -> Option<Log> {
 fn endpoints_fit(table: &Table<'_>, runtime_dir: &std::path::Path, apps: &[String]) {
     const LONGEST_SOCKET: usize = 107;
     // Instance, app, a generation of six digits, sixteen random digits.
-    let app = apps
-        .iter()
-        .map(String::len)
-        .max()
-        .unwrap_or(0)
-        .max("channel".len());
+    let app = apps.iter().map(String::len).max().unwrap_or(0).max("channel".len());
     let name = "x".repeat(16 + 1 + app + 1 + 6 + 1 + 16);
     let Endpoint::Unix(path) = Endpoint::local(runtime_dir, &name) else {
         return;
     };
     let length = path.as_os_str().len();
-    if let Some(excess) = length
-        .checked_sub(LONGEST_SOCKET)
-        .filter(|excess| *excess > 0)
-    {
+    if let Some(excess) = length.checked_sub(LONGEST_SOCKET).filter(|excess| *excess > 0) {
         table.problems().add(
             &table.path("runtime_dir"),
             format!(

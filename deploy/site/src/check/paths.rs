@@ -41,10 +41,7 @@ impl Base {
     pub(crate) fn directory_to_be(&self, node: &Node<'_>) -> Option<PathBuf> {
         let path = self.resolve(node.text("a directory")?);
         if path.exists() && !path.is_dir() {
-            return node.reject(format_args!(
-                "{} is not a directory: expected a directory",
-                path.display()
-            ));
+            return node.reject(format_args!("{} is not a directory: expected a directory", path.display()));
         }
         Some(path)
     }
@@ -61,14 +58,8 @@ impl Base {
             return Some(path);
         }
         match std::fs::metadata(&path) {
-            Ok(_) => node.reject(format_args!(
-                "{} is not a {kind}: expected {expected}",
-                path.display()
-            )),
-            Err(error) => node.reject(format_args!(
-                "{}: {error}: expected {expected}",
-                path.display()
-            )),
+            Ok(_) => node.reject(format_args!("{} is not a {kind}: expected {expected}", path.display())),
+            Err(error) => node.reject(format_args!("{}: {error}: expected {expected}", path.display())),
         }
     }
 }

@@ -1,0 +1,267 @@
+//! What a right site file becomes.
+
+mod files;
+
+use std::path::Path;
+use std::time::Duration;
+
+use files::Directory;
+use tidegate_site::*;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_file_with_one_app_is_enough() {
+    let directory = Directory::new();
+    let long = directory.load("apps: { app: { wsgi: \"shop.wsgi:application\" } }").unwrap();
+    let short = directory.load("app: shop.wsgi:application").unwrap();
+    let here = std::path::absolute(short.file.parent().unwrap()).unwrap();
+    let app = App {
+        name: "app".into(),
+        wsgi: "shop.wsgi:application".to_owned(),
+        directory: here.clone(),
+        python: Python::Find,
+        processes: 1,
+        threads: Threads { min: 4, max: 64 },
+        environment: Default::default(),
+        request_timeout: seconds(30),
+        stream_idle_timeout: seconds(60),
+        timeout_grace: seconds(5),
+        timeout_status: 502,
+        start_timeout: seconds(60),
+        drain_timeout: seconds(30),
+        heartbeat: seconds(1),
+        heartbeat_timeout: seconds(10),
+        queue: Queue { size: 16_384, timeout: seconds(60) },
+    };
+    let route = AppRoute { app: "app".into(), request_timeout: seconds(30), max_body: 100 << 20, mount: true };
+    let expected = Site {
+        file: short.file.clone(),
+        digest: short.digest.clone(),
+        state_dir: here.join(".tidegate"),
+        runtime_dir: tidegate_host::runtime_dir(),
+        instance: short.instance.clone(),
+        listeners: vec![
+            Listener { address: "[::]:8443".parse().unwrap(), protocol: Protocol::Https },
+            Listener { address: "[::]:8080".parse().unwrap(), protocol: Protocol::Redirect { https_port: 8443 } },
+        ],
+        certificates: vec![],
+        hosts: vec![VirtualHost {
+            names: vec!["*".to_owned()],
+            routes: vec![Route { prefix: String::new(), target: Target::App(route) }],
+        }],
+        apps: vec![app],
+        limits: Limits {
+            connections: 20_000,
+            handshake_timeout: seconds(30),
+            header_timeout: seconds(30),
+            header_size: 64 << 10,
+            header_fields: 100,
+            keep_alive: seconds(75),
+            client_timeout: seconds(60),
+            body_size: 100 << 20,
+            http2_streams: 128,
+            drain_timeout: seconds(30),
+        },
+        trusted_proxies: vec![],
+        metrics: Some("127.0.0.1:9145".parse().unwrap()),
+        log: Log { level: Level::Info, access: true, format: LogFormat::Text },
+    };
+    assert_eq!(short, expected);
+    assert_eq!(Site { digest: short.digest.clone(), ..long }, expected);
+    assert!(short.uses_tls());
+    assert_eq!(short.app("app"), Some(&expected.apps[0]));
+    assert_eq!(short.app("other"), None);
+}
+
+#[test]
+fn every_setting_is_taken() {
+    let directory = Directory::new();
+    let site = directory
+        .load(
+            r#"
+version: 1
+state_dir: state
+runtime_dir: run
+listeners:
+  - { address: "[::]:443", protocol: https }
+  - { address: 127.0.0.1:81, protocol: http }
+  - { address: "[::]:80", protocol: redirect }
+  - { address: "[::]:82", protocol: redirect, https_port: 444 }
+certificates:
+  - { certificate: certs/site.pem, key: certs/site.key }
+hosts:
+  - names: [Shop.example, "*.shop.example"]
+    routes:
+      - { path: /, app: shop, request_timeout: 60s, max_body: 10MiB, mount: off }
+      - { path: /static/, files: ./static, index: index.html, cache_control: "max-age=3600" }
+  - routes: [{ path: /admin, app: admin }]
+apps:
+  shop:
+    wsgi: shop.wsgi:make.app()
+    directory: static
+    python: venv
+    processes: 3
+    threads: { max: 2 }
+    environment: { TOKEN: from-yaml, PORT: 8000, EMPTY: "" }
+    environment_file: secrets.env
+    request_timeout: 31s
+    stream_idle_timeout: 61s
+    timeout_grace: 6s
+    timeout_status: 504
+    start_timeout: 62s
+    drain_timeout: 32s
+    heartbeat: 500ms
+    heartbeat_timeout: 1500ms
+    queue: { size: 10, timeout: 2m }
+  admin: { wsgi: admin:app, threads: 100, processes: auto }
+limits: { connections: 7, handshake_timeout: 1s, header_timeout: 2s, header_size: 8KiB, header_fields: 50,
+          keep_alive: 3s, client_timeout: 4s, body_size: 1GB, http2_streams: 9, drain_timeout: 5s }
+trusted_proxies: [10.1.2.3/8, "::1"]
+metrics: off
+log: { level: debug, access: no, format: json }
+"#,
+        )
+        .unwrap();
+    let here = site.file.parent().unwrap().to_owned();
+    assert_eq!(site.state_dir, here.join("state"));
+    assert_eq!(site.runtime_dir, here.join("run"));
+    let protocols: Vec<Protocol> = site.listeners.iter().map(|listener| listener.protocol).collect();
+    assert_eq!(
+        protocols,
+        [
+            Protocol::Https,
+            Protocol::Http,
+            Protocol::Redirect { https_port: 443 },
+            Protocol::Redirect { https_port: 444 }
+        ]
+    );
+    assert_eq!(site.certificates.len(), 1);
+    assert_eq!(site.certificates[0].key, here.join("certs").join("site.key"));
+    assert_eq!(site.hosts[0].names, ["shop.example", "*.shop.example"]);
+    assert_eq!(site.hosts[1].names, ["*"]);
+    // The longest prefix is first.
+    assert_eq!(
+        site.hosts[0].routes,
+        [
+            Route {
+                prefix: "/static".to_owned(),
+                target: Target::Files(Files {
+                    root: here.join("static"),
+                    index: Some("index.html".to_owned()),
+                    cache_control: Some("max-age=3600".to_owned()),
+                }),
+            },
+            Route {
+                prefix: String::new(),
+                target: Target::App(AppRoute {
+                    app: "shop".into(),
+                    request_timeout: seconds(60),
+                    max_body: 10 << 20,
+                    mount: false,
+                }),
+            },
+        ]
+    );
+    let Target::App(admin) = &site.hosts[1].routes[0].target else { panic!("an app") };
+    assert_eq!((admin.request_timeout, admin.max_body, admin.mount), (seconds(30), 1_000_000_000, true));
+    let shop = site.app("shop").unwrap();
+    assert_eq!(shop.wsgi, "shop.wsgi:make.app()");
+    assert_eq!(shop.directory, here.join("static"));
+    assert_eq!(shop.python, Python::At(tidegate_host::venv_python(&here.join("venv"))));
+    assert_eq!((shop.processes, shop.threads), (3, Threads { min: 2, max: 2 }));
+    let environment: Vec<(&str, &str)> =
+        shop.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(environment, [("EMPTY", ""), ("ONLY_FILE", "1"), ("PORT", "8000"), ("TOKEN", "from-yaml")]);
+    assert_eq!(
+        [shop.request_timeout, shop.stream_idle_timeout, shop.timeout_grace, shop.start_timeout, shop.drain_timeout],
+        [31, 61, 6, 62, 32].map(seconds)
+    );
+    assert_eq!((shop.heartbeat, shop.heartbeat_timeout), (Duration::from_millis(500), Duration::from_millis(1500)));
+    assert_eq!((shop.timeout_status, shop.queue), (504, Queue { size: 10, timeout: seconds(120) }));
+    let admin = site.app("admin").unwrap();
+    assert_eq!(admin.threads, Threads { min: 4, max: 100 });
+    assert!(admin.processes >= 1);
+    assert_eq!(site.limits.connections, 7);
+    assert_eq!(site.limits.handshake_timeout, seconds(1));
+    assert_eq!(site.limits.header_timeout, seconds(2));
+    assert_eq!((site.limits.header_size, site.limits.header_fields), (8192, 50));
+    assert_eq!((site.limits.keep_alive, site.limits.client_timeout), (seconds(3), seconds(4)));
+    assert_eq!((site.limits.http2_streams, site.limits.drain_timeout), (9, seconds(5)));
+    assert_eq!(site.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+    assert_eq!(site.metrics, None);
+    assert_eq!(site.log, Log { level: Level::Debug, access: false, format: LogFormat::Json });
+}
+
+#[test]
+fn switches_are_written_in_many_ways() {
+    let directory = Directory::new();
+    for (text, access) in [
+        ("on", true),
+        ("yes", true),
+        ("true", true),
+        ("On", true),
+        ("off", false),
+        ("no", false),
+        ("false", false),
+        ("OFF", false),
+    ] {
+        assert_eq!(
+            directory.load(format!("app: a:b\nlog: {{ access: {text} }}")).unwrap().log.access,
+            access,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn files_from_windows_editors_are_read() {
+    let directory = Directory::new();
+    let site = directory.load("\u{FEFF}app: a:b\r\nlog:\r\n  access: off\r\n").unwrap();
+    assert!(!site.log.access);
+}
+
+#[test]
+fn a_key_whose_lines_are_commented_out_has_its_default() {
+    let site = Directory::new().load("app: a:b\nlimits:\n  # connections: 5\nlisteners:\n").unwrap();
+    assert_eq!((site.limits.connections, site.listeners.len()), (20_000, 2));
+}
+
+#[test]
+fn ports_chosen_by_the_system_do_not_clash() {
+    let site = Directory::new()
+        .load(
+            "app: a:b\nmetrics: 127.0.0.1:0\n\
+             listeners: [{ address: 127.0.0.1:0, protocol: https }, { address: 127.0.0.1:0, protocol: http }]",
+        )
+        .unwrap();
+    assert_eq!(site.listeners.len(), 2);
+}
+
+#[test]
+fn every_spelling_of_a_path_leads_to_the_same_endpoints() {
+    let directory = Directory::new();
+    let site = directory.load("app: a:b").unwrap();
+    let other = tidegate_site::load(&directory.path().join("static").join("..").join("tidegate.yaml")).unwrap();
+    assert_eq!(site, other);
+    assert_eq!(site.instance.len(), 16);
+    assert_eq!(site.digest, tidegate_site::digest(&site.file).unwrap());
+    assert!(site.control_endpoint().to_string().contains(&format!("{}-control", site.instance)));
+    assert_ne!(site.instance, Directory::new().load("app: a:b").unwrap().instance);
+}
+
+#[test]
+fn every_example_loads() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut loaded = 0;
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let file = entry.unwrap().path().join("tidegate.yaml");
+        if file.is_file() {
+            tidegate_site::load(&file).unwrap_or_else(|error| panic!("{error}"));
+            loaded += 1;
+        }
+    }
+    assert!(loaded >= 4, "{loaded} examples");
+}
