@@ -1,7 +1,7 @@
 """Makes `static/tide.png`, the picture of the static files page: `python make_picture.py`.
 
-Two weeks of tides at the coast of nowhere: the sum of the two strongest tidal constituents, M2 (12.42 hours)
-and S2 (12 hours), whose beat gives spring and neap tides. Written as PNG with zlib and struct alone.
+A week of tides at the coast of nowhere: the sum of the two strongest tidal constituents, M2 (12.42 hours)
+and S2 (12 hours), whose beat gives neap tides (at the left) and spring tides (at the right). Written as PNG with zlib and struct alone.
 """
 
 import math
@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 WIDTH, HEIGHT = 960, 400
-HOURS = 14 * 24
+NEAP, HOURS = 177.4, 7 * 24
 SKY, FAR, NEAR, DEEP = (224, 238, 240), (94, 168, 182), (20, 112, 132), (11, 58, 76)
 
 
@@ -28,7 +28,7 @@ def mix(a, b, share):
 def pixel(x, y):
     """Three layers of water against the sky, their edges smoothed over one pixel."""
     colour = mix((244, 248, 248), SKY, y / HEIGHT)
-    hour = x / WIDTH * HOURS
+    hour = NEAP + x / WIDTH * HOURS
     for middle, swing, shift, water in (
         (0.42, 0.16, 3.0, FAR),
         (0.55, 0.20, 1.5, NEAR),

@@ -100,8 +100,8 @@ def static():
 <p class="lead">Everything below <code>/static</code> comes from a directory. The proxy opens, checks and sends these files
 itself, so they are served even while every Python thread is busy.</p>
 <figure>
-<img src="/static/tide.png" width="960" height="400" alt="Three layers of water whose height swings twice a day, stronger in the middle of each week.">
-<figcaption>Two weeks of tides: the sum of a 12.42-hour and a 12-hour wave beats from spring tide to neap tide.
+<img src="/static/tide.png" width="960" height="400" alt="Three layers of water whose height swings twice a day, a little at the left and more and more to the right.">
+<figcaption>A week of tides, from neap to spring: the sum of a 12.42-hour and a 12-hour wave.
 <a href="/static/tide.png">tide.png</a>, made by <code>make_picture.py</code>.</figcaption>
 </figure>
 <h2>Look at the headers</h2>
