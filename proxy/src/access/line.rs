@@ -20,11 +20,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new() -> Self {
-        Self {
-            line: Vec::with_capacity(512),
-            second: u64::MAX,
-            stamp: Vec::with_capacity(20),
-        }
+        Self { line: Vec::with_capacity(512), second: u64::MAX, stamp: Vec::with_capacity(20) }
     }
 
     /// `2026-11-22T17:00:00.123Z INFO  proxy 192.0.2.1 "GET / HTTP/1.1" 200 5 took=0.001200 ...`
@@ -42,10 +38,7 @@ impl Scratch {
             line.push(b' ');
             escape(line, record.protocol, Escape::Text);
         }
-        put(
-            line,
-            format_args!("\" {} {} took=", record.status, record.sent),
-        );
+        put(line, format_args!("\" {} {} took=", record.status, record.sent));
         seconds(line, record.duration);
         if let Some(wait) = record.queue_wait {
             line.extend_from_slice(b" queued=");
@@ -78,25 +71,14 @@ impl Scratch {
         self.line.extend_from_slice(b"{\"time\":\"");
         self.stamp(record.time);
         let line = &mut self.line;
-        line.extend_from_slice(
-            b"\",\"level\":\"info\",\"process\":\"proxy\",\"message\":\"request\"",
-        );
+        line.extend_from_slice(b"\",\"level\":\"info\",\"process\":\"proxy\",\"message\":\"request\"");
         put(line, format_args!(",\"client\":\"{}\"", record.client));
-        for (name, value) in [
-            ("method", record.method),
-            ("uri", record.target),
-            ("protocol", record.protocol),
-            ("host", record.host),
-        ] {
+        for (name, value) in
+            [("method", record.method), ("uri", record.target), ("protocol", record.protocol), ("host", record.host)]
+        {
             string(line, name, value);
         }
-        put(
-            line,
-            format_args!(
-                ",\"status\":{},\"sent\":{},\"took\":",
-                record.status, record.sent
-            ),
-        );
+        put(line, format_args!(",\"status\":{},\"sent\":{},\"took\":", record.status, record.sent));
         seconds(line, record.duration);
         if let Some(wait) = record.queue_wait {
             line.extend_from_slice(b",\"queued\":");
@@ -106,11 +88,7 @@ impl Scratch {
         if let Some(worker) = record.worker {
             put(line, format_args!(",\"worker\":{worker}"));
         }
-        string(
-            line,
-            "cause",
-            record.cause.map(|cause| cause.label()).unwrap_or_default(),
-        );
+        string(line, "cause", record.cause.map(|cause| cause.label()).unwrap_or_default());
         string(line, "request_id", record.request_id);
         line.extend_from_slice(b"}\n");
         line
@@ -139,10 +117,7 @@ impl Scratch {
             );
         }
         self.line.extend_from_slice(&self.stamp);
-        put(
-            &mut self.line,
-            format_args!(".{:03}Z", time.subsec_millis()),
-        );
+        put(&mut self.line, format_args!(".{:03}Z", time.subsec_millis()));
     }
 }
 
@@ -190,10 +165,7 @@ fn string(line: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 fn seconds(line: &mut Vec<u8>, duration: Duration) {
-    put(
-        line,
-        format_args!("{}.{:06}", duration.as_secs(), duration.subsec_micros()),
-    );
+    put(line, format_args!("{}.{:06}", duration.as_secs(), duration.subsec_micros()));
 }
 
 fn put(line: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
@@ -286,22 +258,11 @@ mod tests {
             ("/a\r\nb", "/a\\x0d\\x0ab", "/a\\x0d\\x0ab"),
             ("\" 200 \\", "\\\" 200 \\\\", "\\\"\\x20200\\x20\\\\"),
             ("\u{1b}[2J\u{7f}", "\\x1b[2J\\x7f", "\\x1b[2J\\x7f"),
-            (
-                "\u{202e}é",
-                "\\xe2\\x80\\xae\\xc3\\xa9",
-                "\\xe2\\x80\\xae\\xc3\\xa9",
-            ),
+            ("\u{202e}é", "\\xe2\\x80\\xae\\xc3\\xa9", "\\xe2\\x80\\xae\\xc3\\xa9"),
         ] {
-            let record = Record {
-                target: hostile,
-                host: hostile,
-                ..record()
-            };
+            let record = Record { target: hostile, host: hostile, ..record() };
             let line = text(&record);
-            assert!(
-                line.contains(&format!("\"GET {in_text} HTTP/2\"")),
-                "{line}"
-            );
+            assert!(line.contains(&format!("\"GET {in_text} HTTP/2\"")), "{line}");
             assert!(line.contains(&format!(" host={in_word} app=")), "{line}");
 
             let line = json(&record);
@@ -309,10 +270,7 @@ mod tests {
             let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
             assert_eq!(parsed["uri"], hostile);
         }
-        let smile = Record {
-            host: "\u{1f600}",
-            ..record()
-        };
+        let smile = Record { host: "\u{1f600}", ..record() };
         let parsed: serde_json::Value = serde_json::from_str(&json(&smile)).unwrap();
         assert_eq!(parsed["host"], "\u{1f600}");
     }
@@ -327,23 +285,10 @@ mod tests {
             (1_795_366_800_123, "2026-11-22T17:00:00.123Z "),
             (1_795_366_801_000, "2026-11-22T17:00:01.000Z "),
         ] {
-            let record = Record {
-                time: UNIX_EPOCH + Duration::from_millis(millis),
-                ..record()
-            };
-            assert!(
-                scratch.text(&record).starts_with(stamp.as_bytes()),
-                "{stamp}"
-            );
+            let record = Record { time: UNIX_EPOCH + Duration::from_millis(millis), ..record() };
+            assert!(scratch.text(&record).starts_with(stamp.as_bytes()), "{stamp}");
         }
-        let before = Record {
-            time: UNIX_EPOCH - Duration::from_secs(1),
-            ..record()
-        };
-        assert!(
-            scratch
-                .text(&before)
-                .starts_with(b"1970-01-01T00:00:00.000Z ")
-        );
+        let before = Record { time: UNIX_EPOCH - Duration::from_secs(1), ..record() };
+        assert!(scratch.text(&before).starts_with(b"1970-01-01T00:00:00.000Z "));
     }
 }

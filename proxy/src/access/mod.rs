@@ -70,10 +70,7 @@ impl Access {
     /// Starts the thread that writes to standard error.
     pub(crate) fn start(format: LogFormat, enabled: bool, metrics: &Metrics) -> io::Result<Self> {
         let sink = Sink::start(io::stderr(), metrics.log_dropped())?;
-        let access = Self {
-            layout: AtomicU8::new(OFF),
-            sink,
-        };
+        let access = Self { layout: AtomicU8::new(OFF), sink };
         access.configure(format, enabled);
         Ok(access)
     }
@@ -98,11 +95,7 @@ impl Access {
             return;
         }
         SCRATCH.with_borrow_mut(|scratch| {
-            let line = if layout == JSON {
-                scratch.json(record)
-            } else {
-                scratch.text(record)
-            };
+            let line = if layout == JSON { scratch.json(record) } else { scratch.text(record) };
             self.sink.push(line);
         });
     }

@@ -41,18 +41,11 @@ struct State {
 }
 
 impl Sink {
-    pub(super) fn start(
-        output: impl Write + Send + 'static,
-        dropped: IntCounter,
-    ) -> io::Result<Self> {
+    pub(super) fn start(output: impl Write + Send + 'static, dropped: IntCounter) -> io::Result<Self> {
         Self::with_capacity(output, dropped, CAPACITY)
     }
 
-    fn with_capacity(
-        output: impl Write + Send + 'static,
-        dropped: IntCounter,
-        capacity: usize,
-    ) -> io::Result<Self> {
+    fn with_capacity(output: impl Write + Send + 'static, dropped: IntCounter, capacity: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             filled: Condvar::new(),
@@ -64,9 +57,7 @@ impl Sink {
         let thread = Arc::clone(&shared);
         // The handle is not kept: `close` waits for `done` instead, because a thread stuck in a
         // write must not hold up the end of the process.
-        std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || thread.write_to(output))?;
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || thread.write_to(output))?;
         Ok(Self { shared })
     }
 
@@ -93,9 +84,7 @@ impl Sink {
         self.shared.filled.notify_one();
         self.shared.closed.notify_one();
         let deadline = Instant::now() + timeout;
-        self.shared
-            .done
-            .wait_while_until(&mut state, |state| !state.done, deadline);
+        self.shared.done.wait_while_until(&mut state, |state| !state.done, deadline);
         state.done
     }
 }
@@ -115,8 +104,7 @@ impl Shared {
         let mut batch = Vec::new();
         let mut state = self.state.lock();
         loop {
-            self.filled
-                .wait_while(&mut state, |state| state.lines.is_empty() && !state.closed);
+            self.filled.wait_while(&mut state, |state| state.lines.is_empty() && !state.closed);
             if state.lines.is_empty() {
                 break;
             }
@@ -126,8 +114,7 @@ impl Shared {
             let _ = output.write_all(&batch).and_then(|()| output.flush());
             batch.clear();
             state = self.state.lock();
-            self.closed
-                .wait_while_for(&mut state, |state| !state.closed, GATHER);
+            self.closed.wait_while_for(&mut state, |state| !state.closed, GATHER);
         }
         state.done = true;
         self.done.notify_all();
