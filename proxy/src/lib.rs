@@ -1,4 +1,205 @@
-//! .
+//! The Tidegate proxy: TLS, HTTP/1.1 and HTTP/2, static files, and dispatch to WSGI workers.
+//!
+//! # Layout
+//!
+//! - `listener`: sockets, accept, TLS handshake
+//! - `session`: HTTP/1.1 and HTTP/2 become exchanges; the only user of pingora
+//! - `request`: a request's story; the table from causes to statuses
+//! - `static_files`: files below a directory
+//! - `upstream`: the queue, the workers' slots, the pooled connections
+//! - `control`, `reload`: what the app server says; configuration in force
+//! - `metrics`, `access`: what operators see
+//!
+//! It never runs an app's code and never sees its environment.
 
 mod access;
+mod control;
+mod listener;
 mod metrics;
+mod reload;
+mod reply;
+mod request;
+mod session;
+mod shared;
+mod static_files;
+mod upstream;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tidegate_contract::ListenerReport;
+use tidegate_host::Signal;
+use tidegate_site::{Protocol, Site};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+use tracing::{info, warn};
+
+use crate::access::Access;
+use crate::control::Control;
+use crate::metrics::Metrics;
+use crate::reload::Reload;
+use crate::request::route::Router;
+use crate::shared::{Live, Shared, Tasks};
+use crate::upstream::Apps;
+
+/// Messages about drained workers on their way to the app server.
+const DRAINED: usize = 1024;
+/// Time for the last log lines and metrics connections after everything else ended.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How the proxy is run.
+#[derive(Debug)]
+pub struct Options {
+    /// The site file.
+    pub file: PathBuf,
+    /// Whether the end of standard input means stop.
+    pub stop_on_stdin_end: bool,
+}
+
+/// Binds everything the site asks for and serves until told to stop; returns when every request
+/// is answered or the drain time is over.
+pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
+    match tidegate_host::raise_file_limit() {
+        Ok(limit) if limit < site.limits.connections as u64 * 2 => {
+            warn!(limit, connections = site.limits.connections, "the limit of open files is low for limits.connections");
+        }
+        Ok(_) => {}
+        Err(error) => warn!(%error, "could not raise the limit of open files"),
+    }
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let (drained_sender, drained) = mpsc::channel(DRAINED);
+    let certificates = reload::certificates(&site).context("cannot load certificates")?;
+    let store = Arc::new(tidegate_certs::Store::new(Vec::new()));
+    let tls = TlsAcceptor::from(tidegate_certs::server_config(Arc::clone(&store)));
+    let mut bound = Vec::new();
+    for listener in &site.listeners {
+        bound.push(listener::bind(listener).with_context(|| format!("cannot listen on {}", listener.address))?);
+    }
+    let metrics_socket = match site.metrics {
+        None => None,
+        Some(address) => {
+            let socket = tidegate_host::listen_tcp(address)
+                .with_context(|| format!("cannot listen on {address} (key metrics)"))?;
+            Some(TcpListener::from_std(socket)?)
+        }
+    };
+    let metrics_address = match &metrics_socket {
+        None => None,
+        Some(socket) => Some(socket.local_addr()?.to_string()),
+    };
+    let reports = bound.iter().map(report).collect();
+    let configured = site.listeners.clone();
+    let endpoint = site.control_endpoint();
+    let file = site.file.clone();
+    let apps = Apps::new(Arc::clone(&metrics), drained_sender);
+    apps.configure(&site);
+    let shared = Arc::new(Shared {
+        apps,
+        access: Access::start(site.log.format, site.log.access, &metrics).context("cannot start the access log")?,
+        connections: Arc::new(Semaphore::new(site.limits.connections)),
+        live: ArcSwap::from_pointee(Live { router: Router::new(&site), site }),
+        metrics: Arc::clone(&metrics),
+        tasks: Tasks::new(),
+    });
+    reload::show_certificates(&certificates, &shared);
+    store.replace(certificates);
+    for listener in &bound {
+        info!(address = %listener.address, protocol = protocol(listener.protocol), "listening");
+    }
+
+    let (stop, shutdown) = watch::channel(false);
+    let (reload_sender, reload_wanted) = mpsc::channel(1);
+    let reload = Reload { store, listeners: configured, bound: reports, metrics: metrics_address };
+    let control = Control { endpoint, file, shared: Arc::clone(&shared), reload, drained, reload_wanted };
+    // The control channel outlives the drain: requests under way may still need their slots.
+    let (stop_control, control_shutdown) = watch::channel(false);
+    let control = tokio::spawn(control.run(control_shutdown.clone()));
+    let readiness = {
+        let shared = Arc::clone(&shared);
+        move || shared.apps.readiness()
+    };
+    let metrics_task =
+        metrics_socket.map(|socket| tokio::spawn(metrics::serve(socket, metrics, readiness, control_shutdown)));
+    let listeners: Vec<_> = bound
+        .into_iter()
+        .map(|listener| tokio::spawn(listener.serve(Arc::clone(&shared), tls.clone(), shutdown.clone())))
+        .collect();
+
+    wait_for_stop(options.stop_on_stdin_end, reload_sender).await?;
+
+    let limit = shared.live.load().site.limits.drain_timeout;
+    info!(tasks = shared.tasks.count(), "stopping: finishing what is under way");
+    stop.send_replace(true);
+    for listener in listeners {
+        // A panic in the accept loop has been logged by the panic hook.
+        let _ = listener.await;
+    }
+    if tokio::time::timeout(limit, shared.tasks.ended()).await.is_err() {
+        warn!(tasks = shared.tasks.count(), seconds = limit.as_secs(), "drain time is over: cutting off what still runs");
+    }
+    stop_control.send_replace(true);
+    let farewell = async {
+        let _ = control.await;
+        if let Some(task) = metrics_task {
+            let _ = task.await;
+        }
+    };
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+    shared.access.close();
+    info!("stopped");
+    Ok(())
+}
+
+/// Waits for a signal or the end of standard input; passes on requests for a reload.
+async fn wait_for_stop(stop_on_stdin_end: bool, reload: mpsc::Sender<()>) -> anyhow::Result<()> {
+    let mut signals = tidegate_host::Signals::install().context("cannot listen for signals")?;
+    let stdin_end = async {
+        if stop_on_stdin_end {
+            tidegate_host::stdin_end().await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::pin!(stdin_end);
+    loop {
+        // Both are cancel-safe: signals queue up, the end of input stays.
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop => return Ok(()),
+                // One that is already waiting will do.
+                Signal::Reload => drop(reload.try_send(())),
+            },
+            () = &mut stdin_end => return Ok(()),
+        }
+    }
+}
+
+fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Https => "https",
+        Protocol::Http => "http",
+        Protocol::Redirect { .. } => "redirect",
+    }
+}
+
+fn report(listener: &listener::Bound) -> ListenerReport {
+    let tls = listener.protocol == Protocol::Https;
+    let scheme = if tls { "https" } else { "http" };
+    let host = match listener.address.ip() {
+        ip if ip.is_unspecified() || ip.is_loopback() => "localhost".to_owned(),
+        std::net::IpAddr::V4(ip) => ip.to_string(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let port = listener.address.port();
+    let port = if port == if tls { 443 } else { 80 } { String::new() } else { format!(":{port}") };
+    ListenerReport {
+        address: listener.address.to_string(),
+        url: format!("{scheme}://{host}{port}/"),
+        tls,
+        redirects: matches!(listener.protocol, Protocol::Redirect { .. }),
+    }
+}

@@ -1,1 +1,55 @@
-fn main() {}
+//! `tidegate-proxy`: command line, configuration, runtime; everything else is in the library.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tidegate_proxy::Options;
+use tracing::error;
+
+/// Bad configuration (sysexits.h EX_CONFIG).
+const BAD_CONFIGURATION: u8 = 78;
+
+/// The Tidegate proxy: terminates TLS, serves static files and dispatches requests to the workers
+/// of the app server.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate-proxy", version)]
+struct Arguments {
+    /// The site file
+    #[arg(long, value_name = "FILE", default_value = "tidegate.yaml", env = "TIDEGATE_CONFIG")]
+    config: PathBuf,
+    /// Stop when standard input ends (used by `tidegate up`)
+    #[arg(long)]
+    stop_on_stdin_eof: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let site = match tidegate_site::load(&arguments.config) {
+        Ok(site) => site,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    tidegate_log::init("proxy", &site.log);
+    let options = Options { file: arguments.config, stop_on_stdin_end: arguments.stop_on_stdin_eof };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        // Spawned, so that it runs on the runtime's own threads.
+        Ok(runtime) => runtime.block_on(async {
+            match tokio::spawn(tidegate_proxy::run(site, options)).await {
+                Ok(result) => result,
+                Err(error) => Err(error.into()),
+            }
+        }),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A client's connection, plain or TLS, as pingora's sessions take it.
+//!
+//! Made by the accept loop, used by `session` only. It joins the header and the body of a short
+//! response into one write (one TLS record, one system call) while `hold` is set, and closes
+//! lingering, so that an early answer is read before the reset.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// Held bytes are written out when they come to this much.
+const HELD_MAX: usize = 16 << 10;
+/// How long a closing connection reads what the client still sends, and how much of it.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 4 << 20);
+
+/// Whether writes are held back until a flush; shared with the session that writes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hold(Arc<AtomicBool>);
+
+impl Hold {
+    /// Holds writes back, or lets them through.
+    pub(crate) fn set(&self, hold: bool) {
+        self.0.store(hold, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The transport below.
+#[derive(Debug)]
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct ClientStream {
+    transport: Transport,
+    held: BytesMut,
+    hold: Hold,
+}
+
+impl ClientStream {
+    /// A plain connection.
+    pub(crate) fn plain(stream: TcpStream) -> Self {
+        Self { transport: Transport::Plain(stream), held: BytesMut::new(), hold: Hold::default() }
+    }
+
+    /// A TLS connection after its handshake.
+    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self { transport: Transport::Tls(Box::new(stream)), held: BytesMut::new(), hold: Hold::default() }
+    }
+
+    /// The switch that joins writes.
+    pub(crate) fn hold(&self) -> Hold {
+        self.hold.clone()
+    }
+
+    /// Whether ALPN chose HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(_) => false,
+            Transport::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    fn poll_write_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let written = ready!(self.transport.poll_write(cx, &self.held))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.held.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Transport {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.hold.is_set() && this.held.len() + bytes.len() <= HELD_MAX {
+            this.held.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(this.poll_write_held(cx))?;
+        this.transport.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_held(cx))?;
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_held(cx))?;
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// Closes in the order that lets the client read the answer: our end first, then whatever the
+/// client still sends is read and dropped, within bounds. A close with unread bytes would make
+/// the system send a reset, which discards the answer in the client's buffer.
+pub(crate) async fn close_lingering<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(stream: &mut S) {
+    let (time, size) = LINGER;
+    let linger = async {
+        stream.shutdown().await?;
+        let mut scrap = vec![0; 16 << 10];
+        let mut taken = 0;
+        while taken < size {
+            match stream.read(&mut scrap).await? {
+                0 => break,
+                read => taken += read,
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whatever fails here, the connection is dropped next.
+    let _ = tokio::time::timeout(time, linger).await;
+}
+
+#[async_trait::async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        close_lingering(self).await;
+    }
+}
+
+#[async_trait::async_trait]
+impl Peek for ClientStream {}
+
+impl Ssl for ClientStream {}
+
+impl UniqueID for ClientStream {
+    fn id(&self) -> UniqueIDType {
+        // Only pingora's own connection pools use the id; nothing of ours is in them.
+        0
+    }
+}
+
+impl GetTimingDigest for ClientStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}

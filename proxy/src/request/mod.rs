@@ -1,0 +1,365 @@
+//! A request's story, top to bottom: who asks, is it well formed, which route, then a file or an
+//! app, and at the end the log. Called by `session` for every exchange.
+//!
+//! Nothing here reads or writes a socket except through the exchange, and no status of a failure
+//! is chosen here: see `error`.
+
+mod dynamic;
+pub(crate) mod error;
+mod forwarded;
+pub(crate) mod guard;
+mod headers;
+mod pages;
+pub(crate) mod route;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, DATE, HOST, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use tidegate_contract::Cause;
+use tidegate_site::{Protocol, Target};
+use tracing::Level;
+
+use self::error::Failure;
+use crate::access::Record;
+use crate::listener::Origin;
+use crate::metrics;
+use crate::reply::{Body, Reply};
+use crate::session::{ClientError, Exchange, Head, Length};
+use crate::shared::{Live, Shared};
+use crate::static_files::{self, StaticRequest};
+
+/// Who asks for what; fixed once the header is read.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// The method.
+    pub(crate) method: Method,
+    /// Path and query as they came.
+    pub(crate) target: String,
+    /// Host and port as the client named them; empty if it named none.
+    pub(crate) host: String,
+    /// HTTP version.
+    pub(crate) version: Version,
+    /// Address and scheme, by a trusted proxy's word where there is one.
+    pub(crate) origin: forwarded::Origin,
+    /// The request id.
+    pub(crate) id: String,
+}
+
+/// What the log will say beside the facts.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    /// The app, once a route was found.
+    pub(crate) app: Option<Arc<str>>,
+    /// The worker it was dispatched to last.
+    pub(crate) worker: Option<u32>,
+    /// Time in the queue, over all attempts.
+    pub(crate) queue_wait: Option<Duration>,
+    /// Bytes of the request's body.
+    pub(crate) received: u64,
+    status: Option<StatusCode>,
+    is_file: bool,
+}
+
+/// Answers one request. Gives the exchange back if its response is complete.
+pub(crate) async fn answer(
+    mut exchange: Exchange,
+    origin: &Origin,
+    shared: &Arc<Shared>,
+    live: Arc<Live>,
+) -> Option<Exchange> {
+    let started = Instant::now();
+    let facts = facts(&exchange, origin, &live);
+    let mut trace = Trace::default();
+    let mut story = Story { exchange: &mut exchange, origin, shared, live: &live, facts: &facts, trace: &mut trace };
+    let failure = match story.tell().await {
+        Ok(()) => None,
+        Err(failure) => {
+            let told = story.tell_failure(&failure).await;
+            Some((failure, told))
+        }
+    };
+    let is_complete = failure.as_ref().is_none_or(|(_, told)| *told);
+    let failure = failure.map(|(failure, _)| failure);
+    conclude(&exchange, shared, &facts, &trace, failure.as_ref(), started.elapsed());
+    if is_complete {
+        return Some(exchange);
+    }
+    exchange.abort();
+    None
+}
+
+/// The answer to an HTTP/1.1 request whose header was not accepted, ready for the wire; the
+/// connection ends after it.
+pub(crate) fn refuse_unread(failure: &Failure, origin: &Origin, shared: &Shared) -> Vec<u8> {
+    let id = headers::new_request_id();
+    let mut reply = pages::reply(failure, &HeaderMap::new(), &id);
+    reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
+        reply.headers.insert(DATE, date);
+    }
+    let mut wire = format!("HTTP/1.1 {}\r\n", reply.status).into_bytes();
+    for (name, value) in &reply.headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            wire.extend_from_slice(part);
+        }
+    }
+    wire.extend_from_slice(b"\r\n");
+    if let Body::Full(body) = &reply.body {
+        wire.extend_from_slice(body);
+    }
+    shared.metrics.http.finished(metrics::Version::Http1, reply.status.as_u16());
+    if let Some(cause) = failure.cause {
+        shared.metrics.http.failed(cause);
+    }
+    tracing::debug!(client = %origin.peer, detail = %failure.detail, "request header refused");
+    shared.access.log(&Record {
+        time: SystemTime::now(),
+        client: origin.peer.ip(),
+        method: "",
+        target: "",
+        protocol: "",
+        host: "",
+        status: reply.status.as_u16(),
+        sent: reply.body.len(),
+        duration: Duration::ZERO,
+        queue_wait: None,
+        app: None,
+        worker: None,
+        cause: failure.cause,
+        request_id: &id,
+    });
+    wire
+}
+
+fn facts(exchange: &Exchange, origin: &Origin, live: &Live) -> Facts {
+    let request = exchange.request();
+    let host = match request.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
+    };
+    Facts {
+        method: request.method.clone(),
+        target: request.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+        host: host.to_owned(),
+        version: request.version,
+        origin: forwarded::origin(
+            origin.peer,
+            origin.protocol == Protocol::Https,
+            &request.headers,
+            &live.site.trusted_proxies,
+        ),
+        id: headers::request_id(&request.headers),
+    }
+}
+
+struct Story<'a> {
+    exchange: &'a mut Exchange,
+    origin: &'a Origin,
+    shared: &'a Arc<Shared>,
+    live: &'a Live,
+    facts: &'a Facts,
+    trace: &'a mut Trace,
+}
+
+impl Story<'_> {
+    async fn tell(&mut self) -> Result<(), Failure> {
+        let limits = &self.live.site.limits;
+        if self.exchange.is_http2() {
+            let request = self.exchange.request();
+            guard::check_parsed(&request.method, &request.uri, &request.headers, limits)?;
+        }
+        if let Protocol::Redirect { https_port } = self.origin.protocol {
+            let reply = redirect_to_https(self.facts, https_port)?;
+            return self.send(reply).await;
+        }
+        let (path, _) = split_target(&self.facts.target);
+        let host = (!self.facts.host.is_empty()).then_some(self.facts.host.as_str());
+        let found = self.live.router.find(host, path)?;
+        match &found.route.target {
+            Target::Files(files) => {
+                self.trace.is_file = true;
+                let request = StaticRequest {
+                    method: &self.facts.method,
+                    rest: found.rest,
+                    target: &self.facts.target,
+                    headers: &self.exchange.request().headers,
+                };
+                let reply = static_files::serve(files, &request).await?;
+                self.send(reply).await
+            }
+            Target::App(route) => {
+                let mount = if route.mount { found.route.prefix.as_str() } else { "" };
+                let call = dynamic::Call {
+                    exchange: &mut *self.exchange,
+                    origin: self.origin,
+                    shared: self.shared,
+                    live: self.live,
+                    facts: self.facts,
+                    trace: &mut *self.trace,
+                };
+                call.run(route, mount).await
+            }
+        }
+    }
+
+    /// Tells the client of a failure, if it can still be told. Says whether the response is
+    /// complete.
+    async fn tell_failure(&mut self, failure: &Failure) -> bool {
+        if self.exchange.is_head_sent() || failure.cause == Some(Cause::ClientClosed) {
+            return false;
+        }
+        if failure.close {
+            self.exchange.close_after();
+        }
+        let page = pages::reply(failure, &self.exchange.request().headers, &self.facts.id);
+        self.send(page).await.is_ok()
+    }
+
+    /// Sends a reply that the proxy makes itself.
+    async fn send(&mut self, reply: Reply) -> Result<(), Failure> {
+        let Reply { status, mut headers, body } = reply;
+        self.trace.status = Some(status);
+        set_request_id(&mut headers, &self.facts.id);
+        let has_body = !(status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED);
+        let declared = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let length = has_body.then(|| Length::Known(declared.unwrap_or(body.len())));
+        let head = Head { status, reason: None, headers, length };
+        let exchange = &mut *self.exchange;
+        match body {
+            Body::Empty => exchange.send_head(head).await.map_err(client_failure),
+            Body::Full(bytes) => exchange.send_whole(head, bytes).await.map_err(client_failure),
+            Body::File(_) if self.facts.method == Method::HEAD => exchange.send_head(head).await.map_err(client_failure),
+            Body::File(mut file) => {
+                exchange.send_head(head).await.map_err(client_failure)?;
+                while let Some(piece) = file.next().await.map_err(|error| {
+                    Failure::new(Cause::Internal, format!("file could not be read to its end: {error}"))
+                })? {
+                    exchange.send_piece(piece).await.map_err(client_failure)?;
+                }
+                exchange.end().await.map_err(client_failure)
+            }
+        }
+    }
+}
+
+/// Counts and logs a request at its end.
+fn conclude(
+    exchange: &Exchange,
+    shared: &Shared,
+    facts: &Facts,
+    trace: &Trace,
+    failure: Option<&Failure>,
+    duration: Duration,
+) {
+    let cause = failure.and_then(|failure| failure.cause);
+    let status = match failure {
+        // A response cut short keeps the status the client saw.
+        Some(failure) if !exchange.is_head_sent() => failure.status,
+        Some(failure) => trace.status.unwrap_or(failure.status),
+        None => trace.status.unwrap_or(StatusCode::OK),
+    };
+    let (version, protocol) = match facts.version {
+        Version::HTTP_2 => (metrics::Version::Http2, "HTTP/2"),
+        Version::HTTP_10 => (metrics::Version::Http1, "HTTP/1.0"),
+        _ => (metrics::Version::Http1, "HTTP/1.1"),
+    };
+    let http = &shared.metrics.http;
+    http.finished(version, status.as_u16());
+    http.sent(exchange.sent());
+    http.received(trace.received);
+    if let Some(cause) = cause {
+        http.failed(cause);
+    }
+    if trace.is_file {
+        shared.metrics.files.finished(status.as_u16());
+        shared.metrics.files.sent(exchange.sent());
+    }
+    if let Some(failure) = failure
+        && failure.cause.is_some()
+    {
+        log_failure(facts, trace, failure);
+    }
+    shared.access.log(&Record {
+        time: SystemTime::now(),
+        client: facts.origin.client,
+        method: facts.method.as_str(),
+        target: &facts.target,
+        protocol,
+        host: &facts.host,
+        status: status.as_u16(),
+        sent: exchange.sent(),
+        duration,
+        queue_wait: trace.queue_wait,
+        app: trace.app.as_deref(),
+        worker: trace.worker,
+        cause,
+        request_id: &facts.id,
+    });
+}
+
+fn log_failure(facts: &Facts, trace: &Trace, failure: &Failure) {
+    let cause = failure.cause.map_or("none", Cause::label);
+    let app = trace.app.as_deref().unwrap_or("-");
+    let worker = trace.worker.map_or(Cow::Borrowed("-"), |slot| Cow::Owned(slot.to_string()));
+    let (path, _) = split_target(&facts.target);
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                cause,
+                app,
+                worker = %worker,
+                method = %facts.method,
+                path,
+                request_id = %facts.id,
+                detail = %failure.detail,
+                "request failed"
+            )
+        };
+    }
+    match failure.level() {
+        Level::ERROR => log!(error),
+        Level::WARN => log!(warn),
+        Level::INFO => log!(info),
+        _ => log!(debug),
+    }
+}
+
+/// What a client's misbehaviour means for the request.
+fn client_failure(error: ClientError) -> Failure {
+    match error {
+        ClientError::Gone => Failure::new(Cause::ClientClosed, "the client went away"),
+        ClientError::Slow => Failure::new(Cause::ClientTimeout, "the client was silent for too long"),
+        ClientError::Malformed => Failure::bad_request("malformed body"),
+    }
+}
+
+fn set_request_id(headers: &mut HeaderMap, id: &str) {
+    // Ids are made of letters, digits, dot, dash and underscore.
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(headers::REQUEST_ID, id);
+    }
+}
+
+/// 308 to the same URL over HTTPS.
+fn redirect_to_https(facts: &Facts, port: u16) -> Result<Reply, Failure> {
+    let (host, _) = guard::split_port(facts.host.as_bytes());
+    let host = std::str::from_utf8(host).unwrap_or_default();
+    if host.is_empty() {
+        return Err(Failure::bad_request("no Host to redirect to"));
+    }
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    let location = format!("https://{host}{port}{}", facts.target);
+    let location = HeaderValue::from_str(&location).map_err(|_| Failure::bad_request("unusable target"))?;
+    let mut headers = HeaderMap::new();
+    headers.insert(LOCATION, location);
+    Ok(Reply { status: StatusCode::PERMANENT_REDIRECT, headers, body: Body::Full(Bytes::new()) })
+}
+
+/// Path and query.
+fn split_target(target: &str) -> (&str, &str) {
+    target.split_once('?').unwrap_or((target, ""))
+}

@@ -1,0 +1,245 @@
+//! One request and its response on a client's connection, HTTP/1.1 or HTTP/2.
+//!
+//! The only code that touches pingora's `ServerSession`. It bounds every read and write in time,
+//! frames the response itself, and never finishes an unfinished response politely.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use pingora_core::protocols::http::server::{ReusableHttpStream, Session as ServerSession};
+use pingora_http::{RequestHeader, ResponseHeader};
+use tokio::time::timeout;
+
+use crate::listener::stream::Hold;
+
+/// A piece of a body up to this size is joined with the header before it.
+const JOINED: usize = 12 << 10;
+
+/// What went wrong on the client's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientError {
+    /// It went away.
+    Gone,
+    /// It neither sent nor took a byte for too long.
+    Slow,
+    /// Its body is malformed.
+    Malformed,
+}
+
+/// The length of a response's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// This many bytes.
+    Known(u64),
+    /// Told by its end: chunked, or the stream's or connection's end.
+    Unknown,
+}
+
+/// Head of a response, without framing headers.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Status.
+    pub(crate) status: StatusCode,
+    /// The app's own reason phrase (HTTP/1.1 only).
+    pub(crate) reason: Option<String>,
+    /// End-to-end headers; Content-Length is set from `length`.
+    pub(crate) headers: HeaderMap,
+    /// Length of the body; nothing for a status or method that has none.
+    pub(crate) length: Option<Length>,
+}
+
+/// One request and its response.
+pub(crate) struct Exchange {
+    session: ServerSession,
+    hold: Option<Hold>,
+    patience: Duration,
+    head_sent: bool,
+    sent: u64,
+    keep_alive: bool,
+}
+
+/// The end of an exchange on HTTP/1.1: the connection for the next request, if it may have one.
+pub(crate) type Reusable = Option<ReusableHttpStream>;
+
+impl Exchange {
+    /// An exchange whose request header has been read. `hold` joins writes on HTTP/1.1;
+    /// `patience` bounds every single read and write.
+    pub(super) fn new(session: ServerSession, hold: Option<Hold>, patience: Duration, keep_alive: bool) -> Self {
+        Self { session, hold, patience, head_sent: false, sent: 0, keep_alive }
+    }
+
+    /// The request's header.
+    pub(crate) fn request(&self) -> &RequestHeader {
+        self.session.req_header()
+    }
+
+    /// Whether it came over HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.session.is_http2()
+    }
+
+    /// Whether the request has a body that has not been read to its end.
+    pub(crate) fn has_body_left(&mut self) -> bool {
+        !self.session.is_body_done()
+    }
+
+    /// Body bytes sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether the response's head has gone out: from then on an error can only cut it short.
+    pub(crate) fn is_head_sent(&self) -> bool {
+        self.head_sent
+    }
+
+    /// Ends the connection after this response (HTTP/1.1).
+    pub(crate) fn close_after(&mut self) {
+        self.keep_alive = false;
+    }
+
+    /// The next piece of the request's body. Cancel-safe.
+    pub(crate) async fn read_body(&mut self) -> Result<Option<Bytes>, ClientError> {
+        match timeout(self.patience, self.session.read_request_body()).await {
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(error)) => Err(classify(&error)),
+            Err(_) => Err(ClientError::Slow),
+        }
+    }
+
+    /// Resolves when the client has gone away. To be used once the request's body was read.
+    /// Cancel-safe.
+    pub(crate) async fn gone(&mut self) {
+        // Bytes of a pipelined request are kept by the session and do not end the wait.
+        while let Ok(_early) = self.session.read_body_or_idle(true).await {}
+    }
+
+    /// Tells the client to send its body (RFC 9110 section 10.1.1); HTTP/2 has no need of it.
+    pub(crate) async fn send_continue(&mut self) -> Result<(), ClientError> {
+        self.bounded_write(async |session| session.write_continue_response().await).await
+    }
+
+    /// Sends the head alone, for a body that comes later.
+    pub(crate) async fn send_head(&mut self, head: Head) -> Result<(), ClientError> {
+        let (header, ends) = self.frame(head);
+        self.head_sent = true;
+        self.hold_writes(true);
+        self.bounded_write(async |session| session.write_response_header(header).await).await?;
+        if ends {
+            return self.end().await;
+        }
+        Ok(())
+    }
+
+    /// Sends a piece of the body; it has left when this returns.
+    pub(crate) async fn send_piece(&mut self, piece: Bytes) -> Result<(), ClientError> {
+        self.hold_writes(false);
+        self.sent += piece.len() as u64;
+        self.bounded_write(async |session| session.write_response_body(piece, false).await).await
+    }
+
+    /// Ends a body sent in pieces.
+    pub(crate) async fn end(&mut self) -> Result<(), ClientError> {
+        self.bounded_write(async |session| session.write_response_body(Bytes::new(), true).await).await
+    }
+
+    /// Sends a whole response at once.
+    pub(crate) async fn send_whole(&mut self, head: Head, body: Bytes) -> Result<(), ClientError> {
+        let (header, ends) = self.frame(head);
+        self.head_sent = true;
+        self.hold_writes(body.len() <= JOINED);
+        self.bounded_write(async |session| session.write_response_header(header).await).await?;
+        let body = if ends { Bytes::new() } else { body };
+        self.sent += body.len() as u64;
+        self.bounded_write(async |session| session.write_response_body(body, true).await).await
+    }
+
+    /// Cuts the response short so that the client sees it: the connection ends without the last
+    /// chunk, the stream with a reset.
+    pub(crate) fn abort(mut self) {
+        if self.session.is_http2() {
+            self.session.shutdown_with_reason(h2::Reason::INTERNAL_ERROR);
+        }
+    }
+
+    /// Ends the exchange after a complete response.
+    pub(super) async fn finish(mut self) -> Reusable {
+        if !self.head_sent {
+            self.abort();
+            return None;
+        }
+        self.session.set_total_drain_timeout(Some(self.patience));
+        self.session.finish().await.ok().flatten()
+    }
+
+    /// Sets what frames the body; says whether the head is all there is.
+    fn frame(&mut self, head: Head) -> (Box<ResponseHeader>, bool) {
+        let Head { status, reason, mut headers, length } = head;
+        headers.remove(CONTENT_LENGTH);
+        headers.remove(TRANSFER_ENCODING);
+        headers.remove(CONNECTION);
+        let version = self.request().version;
+        let is_head = self.request().method == Method::HEAD;
+        let mut ends = is_head;
+        match length {
+            None => ends = true,
+            Some(Length::Known(length)) => {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                ends |= length == 0;
+            }
+            Some(Length::Unknown) if is_head => {}
+            Some(Length::Unknown) if version == Version::HTTP_11 => {
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+            // HTTP/1.0: the connection's end is the body's. HTTP/2: the stream's.
+            Some(Length::Unknown) => {
+                if version != Version::HTTP_2 {
+                    self.keep_alive = false;
+                }
+            }
+        }
+        if !self.keep_alive {
+            self.session.set_keepalive(None);
+        }
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.status = status;
+        parts.headers = headers;
+        let mut header = ResponseHeader::from(parts);
+        if let Some(reason) = reason {
+            // A phrase that pingora refuses is only a phrase.
+            let _ = header.set_reason_phrase(Some(&reason));
+        }
+        (Box::new(header), ends)
+    }
+
+    fn hold_writes(&self, hold: bool) {
+        if let Some(switch) = &self.hold {
+            switch.set(hold);
+        }
+    }
+
+    async fn bounded_write(
+        &mut self,
+        write: impl AsyncFnOnce(&mut ServerSession) -> pingora_core::Result<()>,
+    ) -> Result<(), ClientError> {
+        match timeout(self.patience, write(&mut self.session)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "write to the client failed");
+                Err(ClientError::Gone)
+            }
+            Err(_) => Err(ClientError::Slow),
+        }
+    }
+}
+
+fn classify(error: &pingora_core::Error) -> ClientError {
+    use pingora_core::ErrorType;
+    match error.etype() {
+        ErrorType::ReadTimedout => ClientError::Slow,
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error => ClientError::Gone,
+        _ => ClientError::Malformed,
+    }
+}

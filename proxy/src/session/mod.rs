@@ -1,0 +1,24 @@
+//! Sessions with clients: HTTP/1.1 connections and HTTP/2 streams become exchanges, and
+//! `request` answers those. The only user of pingora.
+
+mod exchange;
+mod http1;
+mod http2;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub(crate) use self::exchange::{ClientError, Exchange, Head, Length};
+use crate::listener::Origin;
+use crate::listener::stream::ClientStream;
+use crate::shared::Shared;
+
+/// Serves a connection until its end.
+pub(crate) async fn serve(stream: ClientStream, origin: Origin, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
+    if stream.is_http2() {
+        http2::serve(stream, origin, shared, shutdown).await;
+    } else {
+        http1::serve(stream, origin, shared, shutdown).await;
+    }
+}

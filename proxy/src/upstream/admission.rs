@@ -1,0 +1,399 @@
+//! Who gets which worker: the slots of an app's workers and the one bounded, fair queue in
+//! front of them. Decisions only; no I/O.
+//!
+//! A slot is taken at dispatch and stays taken until its thread is back: told by a complete
+//! response, by the worker (`SlotBack`), or by the worker's end.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tidegate_contract::{AppPhase, AppState, Generation, WorkerPhase};
+
+/// A worker as the queue sees it.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) generation: Generation,
+    pub(super) capacity: u32,
+    pub(super) phase: WorkerPhase,
+    /// A connection to it failed; it gets nothing until the supervisor or a later sweep says
+    /// that it is there.
+    pub(super) unreachable: bool,
+    in_use: u32,
+    /// Whether its `Drained` was said.
+    drained: bool,
+}
+
+impl Candidate {
+    fn is_free(&self) -> bool {
+        self.phase == WorkerPhase::Ready && !self.unreachable && self.in_use < self.capacity
+    }
+}
+
+/// A slot whose request was cut short.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    generation: Generation,
+    /// Sweeps for which its worker has been idle.
+    idle_sweeps: u32,
+}
+
+/// After this many sweeps on an idle worker a held slot is free: a request that was cut short
+/// before the worker had read it is never heard of again.
+const IDLE_SWEEPS: u32 = 3;
+
+/// A request's place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+/// What became of a request that asked for a slot.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It has a slot of this worker.
+    Granted(Generation),
+    /// It waits.
+    Queued(Ticket),
+    /// The queue is full.
+    Full,
+    /// Nothing will serve the app.
+    NoBackend,
+    /// The app server shuts down.
+    Draining,
+}
+
+/// An app's slots and queue. `W` is how a waiting request is told.
+#[derive(Debug)]
+pub(super) struct Slots<W> {
+    phase: AppPhase,
+    workers: Vec<Candidate>,
+    waiting: BTreeMap<Ticket, W>,
+    next_ticket: u64,
+    size: usize,
+    /// Dispatches that were cut short: their slots wait for the worker's word.
+    held: HashMap<u64, Held>,
+}
+
+impl<W> Slots<W> {
+    /// No worker yet; requests wait.
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            phase: AppPhase::Starting,
+            workers: Vec::new(),
+            waiting: BTreeMap::new(),
+            next_ticket: 0,
+            size,
+            held: HashMap::new(),
+        }
+    }
+
+    /// Changes the queue's bound; those who wait stay.
+    pub(super) fn resize(&mut self, size: usize) {
+        self.size = size;
+    }
+
+    /// Takes the slot of the worker with most free threads, or a place in the queue. The queue
+    /// is fair: nobody overtakes those who wait.
+    pub(super) fn admit(&mut self, wait: impl FnOnce() -> W) -> Admission {
+        match self.phase {
+            AppPhase::Failed => return Admission::NoBackend,
+            AppPhase::Stopping => return Admission::Draining,
+            AppPhase::Starting | AppPhase::Ready => {}
+        }
+        if self.waiting.is_empty()
+            && let Some(generation) = self.take()
+        {
+            return Admission::Granted(generation);
+        }
+        if self.waiting.len() >= self.size {
+            return Admission::Full;
+        }
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiting.insert(ticket, wait());
+        Admission::Queued(ticket)
+    }
+
+    /// Takes back a place in the queue.
+    pub(super) fn leave(&mut self, ticket: Ticket) {
+        self.waiting.remove(&ticket);
+    }
+
+    /// The next waiting request together with a slot for it, if there are both.
+    pub(super) fn next_grant(&mut self) -> Option<(W, Generation)> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let generation = self.take()?;
+        let (_, waiter) = self.waiting.pop_first()?;
+        Some((waiter, generation))
+    }
+
+    /// Everybody who waits in vain, when the app cannot be served any more.
+    pub(super) fn take_hopeless(&mut self) -> Vec<W> {
+        match self.phase {
+            AppPhase::Failed | AppPhase::Stopping => std::mem::take(&mut self.waiting).into_values().collect(),
+            AppPhase::Starting | AppPhase::Ready => Vec::new(),
+        }
+    }
+
+    fn take(&mut self) -> Option<Generation> {
+        let free = |worker: &Candidate| worker.capacity - worker.in_use;
+        let best = self.workers.iter_mut().filter(|worker| worker.is_free()).max_by_key(|worker| free(worker))?;
+        best.in_use += 1;
+        Some(best.generation)
+    }
+
+    /// Gives a slot back.
+    pub(super) fn free(&mut self, generation: Generation) {
+        if let Some(worker) = self.worker(generation) {
+            worker.in_use = worker.in_use.saturating_sub(1);
+        }
+    }
+
+    /// Keeps the slot of a dispatch that was cut short until the worker says that its thread is
+    /// back.
+    pub(super) fn hold(&mut self, dispatch: u64, generation: Generation) {
+        if self.worker(generation).is_some() {
+            self.held.insert(dispatch, Held { generation, idle_sweeps: 0 });
+        }
+    }
+
+    /// The worker says that the thread of this dispatch is back.
+    pub(super) fn slot_back(&mut self, dispatch: u64) {
+        if let Some(held) = self.held.remove(&dispatch) {
+            self.free(held.generation);
+        }
+    }
+
+    /// Counts a sweep over a worker that reports whether it is idle; frees what has been held on
+    /// it for too many of them.
+    pub(super) fn sweep_held(&mut self, generation: Generation, idle: bool) {
+        let mut freed = 0;
+        self.held.retain(|_, held| {
+            if held.generation == generation {
+                held.idle_sweeps = if idle { held.idle_sweeps + 1 } else { 0 };
+            }
+            let keep = held.idle_sweeps < IDLE_SWEEPS;
+            freed += u32::from(!keep);
+            keep
+        });
+        for _ in 0..freed {
+            self.free(generation);
+        }
+    }
+
+    /// Marks a worker that could not be connected to, or lets it be tried again.
+    pub(super) fn set_unreachable(&mut self, generation: Generation, unreachable: bool) {
+        if let Some(worker) = self.worker(generation) {
+            worker.unreachable = unreachable;
+        }
+    }
+
+    /// Takes over what the app server says. Workers it does not name are gone with their slots.
+    pub(super) fn update(&mut self, state: &AppState) {
+        self.phase = state.phase;
+        let mut known = std::mem::take(&mut self.workers);
+        for worker in &state.workers {
+            let old = known.iter().position(|candidate| candidate.generation == worker.generation);
+            let mut candidate = old.map(|index| known.swap_remove(index)).unwrap_or(Candidate {
+                generation: worker.generation,
+                capacity: worker.threads_max,
+                phase: worker.phase,
+                unreachable: false,
+                in_use: 0,
+                drained: false,
+            });
+            candidate.phase = worker.phase;
+            self.workers.push(candidate);
+        }
+        let workers = &self.workers;
+        self.held.retain(|_, held| workers.iter().any(|worker| worker.generation == held.generation));
+    }
+
+    /// The app server is gone, and its workers with it.
+    pub(super) fn lose_all(&mut self) {
+        self.phase = AppPhase::Failed;
+        self.workers.clear();
+        self.held.clear();
+    }
+
+    /// Draining workers on which nothing runs any more, each named once.
+    pub(super) fn take_drained(&mut self) -> Vec<Generation> {
+        let done = |worker: &&mut Candidate| {
+            worker.phase == WorkerPhase::Draining && worker.in_use == 0 && !worker.drained
+        };
+        self.workers
+            .iter_mut()
+            .filter(done)
+            .map(|worker| {
+                worker.drained = true;
+                worker.generation
+            })
+            .collect()
+    }
+
+    /// Whether a free slot may mean something to somebody: a request waits, or a worker drains.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty() || self.workers.iter().any(|worker| worker.phase == WorkerPhase::Draining)
+    }
+
+    /// Workers as they stand.
+    pub(super) fn workers(&self) -> &[Candidate] {
+        &self.workers
+    }
+
+    /// Why a request would have to wait or fail; nothing if a worker is ready.
+    pub(super) fn not_ready(&self) -> Option<&'static str> {
+        if self.workers.iter().any(|worker| worker.phase == WorkerPhase::Ready) {
+            return None;
+        }
+        Some(match self.phase {
+            AppPhase::Starting => "starting",
+            AppPhase::Ready => "restarting",
+            AppPhase::Failed => "failed",
+            AppPhase::Stopping => "stopping",
+        })
+    }
+
+    fn worker(&mut self, generation: Generation) -> Option<&mut Candidate> {
+        self.workers.iter_mut().find(|worker| worker.generation == generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_contract::WorkerState;
+
+    fn state(phase: AppPhase, workers: &[(Generation, u32, WorkerPhase)]) -> AppState {
+        let worker = |(generation, threads_max, phase): &(Generation, u32, WorkerPhase)| WorkerState {
+            slot: 0,
+            generation: *generation,
+            endpoint: String::new(),
+            threads_max: *threads_max,
+            phase: *phase,
+            pid: 1,
+            threads_busy: 0,
+            threads: 0,
+        };
+        let workers = workers.iter().map(worker).collect();
+        AppState { name: "shop".to_owned(), phase, detail: None, workers, restarts: Vec::new() }
+    }
+
+    fn slots(workers: &[(Generation, u32, WorkerPhase)]) -> Slots<&'static str> {
+        let mut slots = Slots::new(2);
+        slots.update(&state(AppPhase::Ready, workers));
+        slots
+    }
+
+    fn queued(slots: &mut Slots<&'static str>, name: &'static str) -> Ticket {
+        match slots.admit(|| name) {
+            Admission::Queued(ticket) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_worker_with_most_free_threads_is_chosen() {
+        let mut slots = slots(&[(1, 1, WorkerPhase::Ready), (2, 3, WorkerPhase::Ready)]);
+        let granted: Vec<_> = (0..4).map(|_| slots.admit(|| "")).collect();
+        let count = |generation| granted.iter().filter(|a| **a == Admission::Granted(generation)).count();
+        assert_eq!((count(1), count(2)), (1, 3));
+    }
+
+    #[test]
+    fn the_queue_is_fair_and_bounded() {
+        let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
+        assert_eq!(slots.admit(|| "first"), Admission::Granted(1));
+        queued(&mut slots, "second");
+        queued(&mut slots, "third");
+        assert_eq!(slots.admit(|| "fourth"), Admission::Full);
+        assert_eq!(slots.next_grant(), None);
+        slots.free(1);
+        assert_eq!(slots.next_grant(), Some(("second", 1)));
+        assert_eq!(slots.next_grant(), None);
+        slots.free(1);
+        assert_eq!(slots.next_grant(), Some(("third", 1)));
+    }
+
+    #[test]
+    fn who_leaves_the_queue_is_not_served() {
+        let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
+        assert_eq!(slots.admit(|| "first"), Admission::Granted(1));
+        let gone = queued(&mut slots, "gone");
+        queued(&mut slots, "stays");
+        slots.leave(gone);
+        slots.free(1);
+        assert_eq!(slots.next_grant(), Some(("stays", 1)));
+    }
+
+    #[test]
+    fn only_ready_and_reachable_workers_get_requests() {
+        for phase in [WorkerPhase::Starting, WorkerPhase::Unresponsive, WorkerPhase::Draining] {
+            let mut slots = slots(&[(1, 1, phase)]);
+            assert!(matches!(slots.admit(|| ""), Admission::Queued(_)), "{phase:?}");
+        }
+        let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
+        slots.set_unreachable(1, true);
+        assert!(matches!(slots.admit(|| ""), Admission::Queued(_)));
+    }
+
+    #[test]
+    fn requests_wait_while_an_app_starts_and_are_refused_once_it_failed() {
+        let mut slots = Slots::new(2);
+        queued(&mut slots, "early");
+        slots.update(&state(AppPhase::Failed, &[]));
+        assert_eq!(slots.admit(|| "late"), Admission::NoBackend);
+        assert_eq!(slots.take_hopeless(), ["early"]);
+        slots.update(&state(AppPhase::Stopping, &[]));
+        assert_eq!(slots.admit(|| "later"), Admission::Draining);
+    }
+
+    #[test]
+    fn a_slot_cut_short_is_held_until_its_thread_is_back() {
+        let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
+        slots.hold(7, 1);
+        queued(&mut slots, "next");
+        assert_eq!(slots.next_grant(), None);
+        slots.slot_back(8);
+        assert_eq!(slots.next_grant(), None);
+        slots.slot_back(7);
+        assert_eq!(slots.next_grant(), Some(("next", 1)));
+    }
+
+    #[test]
+    fn held_slots_end_with_their_worker() {
+        let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
+        slots.hold(7, 1);
+        slots.update(&state(AppPhase::Ready, &[(2, 1, WorkerPhase::Ready)]));
+        slots.slot_back(7);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(2));
+    }
+
+    #[test]
+    fn a_worker_is_drained_once_when_its_last_slot_is_free() {
+        let mut slots = slots(&[(1, 2, WorkerPhase::Ready)]);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
+        slots.update(&state(AppPhase::Ready, &[(1, 2, WorkerPhase::Draining), (2, 1, WorkerPhase::Ready)]));
+        assert!(slots.take_drained().is_empty());
+        slots.free(1);
+        assert_eq!(slots.take_drained(), [1]);
+        assert!(slots.take_drained().is_empty());
+    }
+
+    #[test]
+    fn an_idle_worker_gives_up_what_is_held_on_it() {
+        let mut slots = slots(&[(1, 2, WorkerPhase::Ready)]);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
+        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
+        slots.hold(7, 1);
+        for idle in [true, true, false, true, true] {
+            slots.sweep_held(1, idle);
+        }
+        assert!(matches!(slots.admit(|| ""), Admission::Queued(_)));
+        let Some(_) = slots.waiting.pop_first() else { panic!("nobody waits") };
+        slots.sweep_held(1, true);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
+        assert!(matches!(slots.admit(|| ""), Admission::Queued(_)));
+    }
+}

@@ -1,0 +1,197 @@
+//! One keep-alive HTTP/1.1 connection to a worker, over whatever local socket it has.
+//!
+//! hyper's connection is driven by the task that uses it, never by a task of its own: no
+//! hand-over between threads, and dropping the connection cancels the request. Used by
+//! `upstream` only.
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tidegate_host::{Endpoint, LocalStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::metrics::Held;
+
+/// How long to wait for a worker's endpoint: a full backlog or a busy pipe.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Chunks of a request body on their way to the worker.
+const BODY_CHUNKS: usize = 8;
+/// Fields of a response header; one more and the worker's response is invalid.
+const RESPONSE_FIELDS: usize = 256;
+/// Bytes of a response header and of one read of a body.
+const RESPONSE_BUFFER: usize = 256 << 10;
+
+/// A connection to a worker.
+pub(super) struct Connection {
+    send: http1::SendRequest<RequestBody>,
+    driver: Pin<Box<http1::Connection<TokioIo<LocalStream>, RequestBody>>>,
+    _open: Held,
+}
+
+/// Why a call brought no response head.
+#[derive(Debug)]
+pub(super) enum CallError {
+    /// Nothing of the request was sent; it may go to any worker.
+    NotSent(http::Request<RequestBody>),
+    /// The connection ended before a full head.
+    Closed,
+    /// The worker answered with something that is not HTTP.
+    Invalid(String),
+}
+
+impl Connection {
+    /// Opens a connection.
+    pub(super) async fn open(endpoint: &Endpoint, open: Held) -> io::Result<Self> {
+        let stream = tidegate_host::connect(endpoint, Instant::now() + CONNECT_TIMEOUT).await?;
+        let (send, driver) = http1::Builder::new()
+            .max_headers(RESPONSE_FIELDS)
+            .max_buf_size(RESPONSE_BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        Ok(Self { send, driver: Box::pin(driver), _open: open })
+    }
+
+    /// Whether the connection can take a request: open, and done with the last one.
+    pub(super) fn is_usable(&mut self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let open = self.driver.as_mut().poll(&mut cx).is_pending();
+        open && self.send.is_ready()
+    }
+
+    /// Sends a request and reads the head of its response.
+    pub(super) async fn call(
+        &mut self,
+        request: http::Request<RequestBody>,
+    ) -> Result<http::Response<Incoming>, CallError> {
+        let mut response = std::pin::pin!(self.send.try_send_request(request));
+        let driver = &mut self.driver;
+        let mut ended = false;
+        let outcome = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = response.as_mut().poll(cx) {
+                return Poll::Ready(outcome);
+            }
+            if !ended {
+                ended = driver.as_mut().poll(cx).is_ready();
+            }
+            response.as_mut().poll(cx)
+        })
+        .await;
+        outcome.map_err(|mut error| match error.take_message() {
+            Some(request) => CallError::NotSent(request),
+            None => {
+                let error = error.into_error();
+                if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
+                    CallError::Invalid(error.to_string())
+                } else {
+                    CallError::Closed
+                }
+            }
+        })
+    }
+
+    /// The next piece of a response body; `None` at its end.
+    pub(super) async fn next(&mut self, body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
+        let driver = &mut self.driver;
+        let mut ended = false;
+        loop {
+            let frame = poll_fn(|cx| {
+                if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+                    return Poll::Ready(frame);
+                }
+                if !ended {
+                    ended = driver.as_mut().poll(cx).is_ready();
+                }
+                Pin::new(&mut *body).poll_frame(cx)
+            })
+            .await?;
+            match frame {
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => return Some(Ok(data)),
+                    // Trailers and empty frames carry nothing for a WSGI response.
+                    Ok(_) | Err(_) => {}
+                },
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// Where the client's body goes in: one end of a [`RequestBody`].
+pub(crate) type BodySender = mpsc::Sender<BodyPart>;
+
+/// A piece of a request body.
+#[derive(Debug)]
+pub(crate) enum BodyPart {
+    /// Bytes.
+    Data(Bytes),
+    /// The client sent all of it. Without this the body counts as broken off.
+    End,
+}
+
+/// A request's body on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    parts: Option<mpsc::Receiver<BodyPart>>,
+    length: Option<u64>,
+}
+
+/// The client did not send its whole body.
+#[derive(Debug, thiserror::Error)]
+#[error("the client's body broke off")]
+pub(crate) struct BrokenOff;
+
+impl RequestBody {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self { parts: None, length: Some(0) }
+    }
+
+    /// A body of this length, or chunked without one.
+    pub(crate) fn channel(length: Option<u64>) -> (BodySender, Self) {
+        let (sender, receiver) = mpsc::channel(BODY_CHUNKS);
+        (sender, Self { parts: Some(receiver), length })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let Some(parts) = &mut self.parts else { return Poll::Ready(None) };
+        match std::task::ready!(parts.poll_recv(cx)) {
+            Some(BodyPart::Data(data)) => {
+                if let Some(left) = &mut self.length {
+                    *left = left.saturating_sub(data.len() as u64);
+                }
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Some(BodyPart::End) => {
+                self.parts = None;
+                Poll::Ready(None)
+            }
+            None => Poll::Ready(Some(Err(BrokenOff))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.parts.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.length {
+            Some(length) => SizeHint::with_exact(length),
+            None => SizeHint::default(),
+        }
+    }
+}
