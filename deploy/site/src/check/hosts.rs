@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use crate::check::apps::Apps;
 use crate::check::paths::Base;
-use crate::check::{LONGEST, limits};
+use crate::check::{LONGEST, SHORTEST, limits};
 use crate::checked::{AppRoute, Files, Limits, Route, Target, VirtualHost};
 use crate::raw::{Node, Table};
 use crate::{defaults, suggest, syntax};
@@ -118,8 +118,10 @@ fn canonical_name(text: &str) -> Option<String> {
     if text == "*" {
         return Some(text.to_owned());
     }
-    if let Some(literal) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return Some(format!("[{}]", literal.parse::<Ipv6Addr>().ok()?));
+    // Brackets belong to URLs; the proxy compares the address alone.
+    let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = literal.parse::<Ipv6Addr>() {
+        return Some(address.to_string());
     }
     // A name with a dot at its end is the same name.
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
@@ -207,11 +209,13 @@ fn only_with(other: &str, table: &Table<'_>, keys: &[&str]) -> Option<()> {
 fn app(node: &Node<'_>, table: &Table<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Option<AppRoute> {
     let name = node.text("the name of an app")?;
     let names: Vec<&str> = around.apps.names.iter().map(String::as_str).collect();
-    let known = names.contains(&name);
-    if known {
+    if names.contains(&name) {
         reached.push(name.to_owned());
-    } else {
-        let hint = match suggest::closest(name, &names) {
+    } else if around.apps.complete {
+        let near = suggest::closest(name, &names);
+        // An app that was mistyped here is meant to be reached.
+        reached.extend(near.map(str::to_owned));
+        let hint = match near {
             Some(near) => format!("did you mean {near}?"),
             None if names.is_empty() => "the file has none".to_owned(),
             None => format!("expected one of {}", names.join(", ")),
@@ -219,20 +223,14 @@ fn app(node: &Node<'_>, table: &Table<'_>, around: &Around<'_>, reached: &mut Ve
         node.reject::<()>(format_args!("there is no such app: {hint}"));
     }
     let default = plain(name, around);
-    let request_timeout =
-        table.get("request_timeout").map(|node| node.duration(std::time::Duration::from_millis(1)..=LONGEST));
-    let max_body = table.get("max_body").map(|node| node.size(0..=limits::LARGEST_BODY));
+    let request_timeout = table.read("request_timeout", None, |node| node.duration(SHORTEST..=LONGEST).map(Some));
+    let max_body = table.read("max_body", None, |node| node.size(0..=limits::LARGEST_BODY).map(Some));
     let mount = table.read("mount", defaults::MOUNT, |node| node.switch());
-    // A value that is there and wrong counts before an app or limits that are wrong.
-    let (request_timeout, max_body) = (
-        request_timeout.map_or(Some(None), |read| read.map(Some))?,
-        max_body.map_or(Some(None), |read| read.map(Some))?,
-    );
     let default = default?;
     Some(AppRoute {
         app: default.app,
-        request_timeout: request_timeout.unwrap_or(default.request_timeout),
-        max_body: max_body.unwrap_or(default.max_body),
+        request_timeout: request_timeout?.unwrap_or(default.request_timeout),
+        max_body: max_body?.unwrap_or(default.max_body),
         mount: mount?,
     })
 }
@@ -284,9 +282,10 @@ mod tests {
             ("my_host", Some("my_host")),
             ("*", Some("*")),
             ("*.shop.example", Some("*.shop.example")),
-            ("[::1]", Some("[::1]")),
-            ("[0:0:0:0:0:0:0:1]", Some("[::1]")),
-            ("::1", None),
+            ("::1", Some("::1")),
+            ("[::1]", Some("::1")),
+            ("[0:0:0:0:0:0:0:1]", Some("::1")),
+            ("[shop]", None),
             ("shop.example:443", None),
             ("https://shop.example", None),
             ("shop.example/a", None),

@@ -85,12 +85,15 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
     })
 }
 
+/// The shortest a duration may be: zero would mean "never" to some readers and "at once" to others.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
+
 /// The longest a duration may be: beyond a day it is a mistyped unit.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// A duration above zero.
 fn duration(table: &Table<'_>, key: &str, default: Duration) -> Option<Duration> {
-    table.read(key, default, |node| node.duration(Duration::from_millis(1)..=LONGEST))
+    table.read(key, default, |node| node.duration(SHORTEST..=LONGEST))
 }
 
 fn version(table: &Table<'_>) -> Option<()> {
@@ -194,7 +197,7 @@ fn every<T>(nodes: &[Node<'_>], read: impl FnMut(&Node<'_>) -> Option<T>) -> Opt
 /// Every table's keys, under the name that the documentation gives it.
 #[cfg(test)]
 pub(crate) const TABLES: &[(&str, &[&str])] = &[
-    ("top level", ROOT),
+    ("tidegate.yaml", ROOT),
     ("listeners", listeners::LISTENER),
     ("certificates", CERTIFICATE),
     ("hosts", hosts::HOST),
@@ -205,3 +208,22 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("limits", limits::LIMITS),
     ("log", LOG),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::TABLES;
+
+    /// The documentation has a heading for every table and a row for every key below it.
+    #[test]
+    fn every_key_is_documented_in_its_section() {
+        let text = include_str!("../../../../docs/configuration.md").replace('\r', "");
+        for (table, keys) in TABLES {
+            let heading = format!("# `{table}`\n");
+            let (_, section) = text.split_once(&heading).unwrap_or_else(|| panic!("no heading {heading}"));
+            let section = section.split("\n#").next().unwrap_or_default();
+            for key in *keys {
+                assert!(section.contains(&format!("| `{key}` |")), "{table}: no row for {key}");
+            }
+        }
+    }
+}

@@ -14,7 +14,10 @@ impl Directory {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("tidegate-site-{}-{number}", std::process::id()));
-        let directory = Self(path);
+        std::fs::create_dir_all(&path).unwrap();
+        let mut directory = Self(path);
+        // As messages name it: the system's directory for temporary files may be a link.
+        directory.0 = directory.load("app: a:b").unwrap().file.parent().unwrap().to_owned();
         for name in ["static", "empty", "certs"] {
             std::fs::create_dir_all(directory.0.join(name)).unwrap();
         }

@@ -1,11 +1,9 @@
 //! What a right site file becomes.
 
-mod files;
-
 use std::path::Path;
 use std::time::Duration;
 
-use files::Directory;
+use crate::files::Directory;
 use tidegate_site::*;
 
 fn seconds(seconds: u64) -> Duration {

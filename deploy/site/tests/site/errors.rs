@@ -1,8 +1,6 @@
 //! What a wrong site file says: every kind of mistake and its whole message.
 
-mod files;
-
-use files::Directory;
+use crate::files::Directory;
 
 /// Loads each file and compares all its messages.
 #[track_caller]
@@ -298,6 +296,14 @@ fn routes_say_what_was_expected() {
             "hosts: [{ routes: [{ path: /, app: shop }] }]",
             &["hosts[0].routes[0].app: \"shop\": there is no such app: the file has none"],
         ),
+        (
+            "apps: { shop: { wsgi: a:b } }\nhosts: [{ routes: [{ path: /, app: shpo }] }]",
+            &["hosts[0].routes[0].app: \"shpo\": there is no such app: did you mean shop?"],
+        ),
+        (
+            "apps: [shop]\nhosts: [{ routes: [{ path: /, app: shop }] }]",
+            &["apps: a list: expected a table such as { shop: { wsgi: shop.wsgi:application } }"],
+        ),
     ]);
 }
 
@@ -408,4 +414,19 @@ fn an_environment_file_is_named_with_its_line_and_its_content_is_never_shown() {
         "{lines:?}"
     );
     assert!(!error.to_string().contains("hunter2"));
+}
+
+#[test]
+fn a_runtime_directory_too_long_for_sockets_is_found_out_at_once() {
+    let directory = Directory::new();
+    let long = "d".repeat(90);
+    let sockets_are_files =
+        matches!(tidegate_host::Endpoint::local(directory.path(), "x"), tidegate_host::Endpoint::Unix(_));
+    let result = directory.load(format!("app: a:b\nruntime_dir: {long}"));
+    if sockets_are_files {
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains(": runtime_dir: ") && message.contains(" bytes too long: expected"), "{message}");
+    } else {
+        assert!(result.is_ok());
+    }
 }

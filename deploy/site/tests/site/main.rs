@@ -1,0 +1,8 @@
+//! The crate from outside: site files in, checked sites or messages out.
+
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod load;
