@@ -1,1 +1,46 @@
-//! .
+//! The app server: supervises the worker processes of WSGI applications and tells the proxy
+//! which of them take requests. Used by the `tidegate-appserver` program and by tests. Serves
+//! no request itself and runs no Python in its own process.
+//!
+//! # Layout
+//!
+//! | Module | What it holds |
+//! |---|---|
+//! | `server` | start, signals, stop |
+//! | `control` | the control channel: sessions of proxy and commands |
+//! | `proxy` | the connected proxy, for all who have something to tell it |
+//! | `reload` | the transaction of a reload |
+//! | `board` | the state of all pools, as the proxy sees it |
+//! | `pool` | one app's processes: does what `slots` decides |
+//! | `slots`, `backoff` | when to start, drain and stop which process |
+//! | `worker` | one process's life: `launch`, `watchdog`, `output`, `end` |
+//! | `channel` | the worker channel's listener |
+//! | `python` | finds an app's interpreter |
+//! | `check` | `--check-imports` |
+
+mod backoff;
+mod board;
+mod channel;
+mod check;
+mod complaint;
+mod control;
+mod end;
+mod launch;
+mod ledger;
+mod output;
+mod pool;
+mod proxy;
+mod python;
+mod reload;
+mod server;
+mod slots;
+mod watchdog;
+mod worker;
+
+pub use check::check_imports;
+pub use launch::WorkerProgram;
+pub use python::{PythonError, find as find_python};
+pub use server::{RunError, run};
+
+/// This program's name in the log.
+pub const PROCESS: &str = "appserver";

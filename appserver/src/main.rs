@@ -1,1 +1,94 @@
-fn main() {}
+//! `tidegate-appserver`: arguments, site file, log, then [`tidegate_appserver::run`]. Exit
+//! codes: 0 good, 1 failure, 2 wrong command line, 78 bad configuration.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use tidegate_appserver::{PROCESS, WorkerProgram, check_imports, run};
+use tidegate_host::{Signal, Signals};
+use tidegate_site::Site;
+use tokio::sync::mpsc;
+
+const BAD_CONFIGURATION: u8 = 78;
+
+/// Supervises the worker processes of a Tidegate site.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate-appserver", version)]
+struct Arguments {
+    /// The site file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Stop when standard input ends.
+    #[arg(long, conflicts_with = "check_imports")]
+    stop_on_stdin_eof: bool,
+    /// Import every app as a worker would, print how it went, and exit.
+    #[arg(long)]
+    check_imports: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let site = match tidegate_site::load(&arguments.config) {
+        Ok(site) => site,
+        Err(error) => {
+            eprintln!("tidegate-appserver: {error}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    match start(&arguments, site) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("tidegate-appserver: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: &Arguments, site: Site) -> anyhow::Result<bool> {
+    let names = tidegate_host::worker_library_names();
+    let library = tidegate_host::beside_executable(names)
+        .with_context(|| format!("found no worker library beside this program: looked for {}", names.join(", ")))?;
+    let program = WorkerProgram::new(library);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if arguments.check_imports {
+            let (reports, good) = check_imports(&site, &program).await;
+            for report in reports {
+                println!("{report}");
+            }
+            return Ok(good);
+        }
+        tidegate_log::init(PROCESS, &site.log);
+        if let Err(error) = tidegate_host::raise_file_limit() {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
+        let signals = listen(arguments.stop_on_stdin_eof)?;
+        run(site, program, signals).await?;
+        Ok(true)
+    })
+}
+
+/// Everything that asks this process to stop or to reload.
+fn listen(stop_on_stdin_eof: bool) -> anyhow::Result<mpsc::Receiver<Signal>> {
+    let mut signals = Signals::install().context("failed to listen for signals")?;
+    let (sender, receiver) = mpsc::channel(4);
+    let stdin_ended = sender.clone();
+    tokio::spawn(async move {
+        loop {
+            // Nobody listens any more once the server has ended.
+            if sender.send(signals.next().await).await.is_err() {
+                return;
+            }
+        }
+    });
+    if stop_on_stdin_eof {
+        tokio::spawn(async move {
+            tidegate_host::stdin_end().await;
+            let _ = stdin_ended.send(Signal::Stop).await;
+        });
+    }
+    Ok(receiver)
+}

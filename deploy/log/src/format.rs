@@ -165,8 +165,7 @@ mod tests {
         format.set_json(json);
         let subscriber = tracing_subscriber::registry().with(Keep(format, Arc::clone(&out)));
         tracing::subscriber::with_default(subscriber, emit);
-        let text = out.lock().unwrap().clone();
-        text
+        std::mem::take(&mut *out.lock().unwrap())
     }
 
     #[test]

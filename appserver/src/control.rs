@@ -1,0 +1,192 @@
+//! The control channel's listener: proxies and commands connect here. Greets each, then hands
+//! it to the session of its role. Never touches a worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_contract::{FromServer, Lines, PROTOCOL, PoolState, Role, StatusReport, ToServer};
+use tidegate_host::{LocalListener, LocalStream};
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time;
+
+use crate::channel::{ACCEPT_PAUSE, HELLO_TIMEOUT, STRANGERS, log_panicked};
+use crate::reload::Progress;
+use crate::server::Server;
+
+/// For one message to a peer, which reads all the time.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Progress lines that a command may be behind.
+const PROGRESS_LINES: usize = 64;
+
+type Reader = Lines<ReadHalf<LocalStream>>;
+type Writer = WriteHalf<LocalStream>;
+
+/// Serves the control channel until it is dropped.
+pub(crate) async fn serve(server: Arc<Server>, mut listener: LocalListener) {
+    let mut sessions = JoinSet::new();
+    let mut number = 0;
+    loop {
+        // Both are cancel-safe.
+        tokio::select! {
+            accepted = listener.accept(), if sessions.len() < STRANGERS => match accepted {
+                Ok(stream) => {
+                    // From 1: the number 0 stands for no proxy.
+                    number += 1;
+                    sessions.spawn(session(Arc::clone(&server), stream, number));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "failed to accept a control connection");
+                    time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(ended) = sessions.join_next() => log_panicked(ended),
+        }
+    }
+}
+
+async fn session(server: Arc<Server>, stream: LocalStream, number: u64) {
+    let (reader, mut writer) = tokio::io::split(stream);
+    let mut lines = Lines::new(reader);
+    let hello = time::timeout(HELLO_TIMEOUT, lines.next()).await;
+    let Ok(Ok(Some(ToServer::Hello { protocol, version, role }))) = hello else {
+        // An app server that starts only asks whether somebody listens, and says nothing.
+        tracing::debug!("a control connection ended before its hello");
+        return;
+    };
+    let answer = FromServer::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() };
+    if !write(&mut writer, &answer).await {
+        return;
+    }
+    if protocol != PROTOCOL {
+        tracing::error!(
+            ?role,
+            version,
+            "refused a peer that speaks protocol {protocol} instead of {PROTOCOL}: install both from one release"
+        );
+        return;
+    }
+    match role {
+        Role::Proxy => proxy(&server, lines, writer, number).await,
+        Role::Command => command(&server, lines, writer).await,
+    }
+}
+
+async fn proxy(server: &Arc<Server>, lines: Reader, writer: Writer, number: u64) {
+    let outbound = server.ground.link.attach(number);
+    tracing::info!("proxy connected");
+    let state = server.ground.board.watch();
+    // Whichever ends first ends the connection; a write that is cut short does not matter then.
+    tokio::select! {
+        () = tell_proxy(writer, outbound, state) => {}
+        () = hear_proxy(server, lines, number) => {}
+    }
+    server.ground.link.detach(number);
+    tracing::info!("proxy disconnected");
+}
+
+/// Sends the pool's state as it changes, and whatever else is queued, in an order in which no
+/// state overtakes the commit that makes it valid.
+async fn tell_proxy(mut writer: Writer, mut outbound: mpsc::Receiver<FromServer>, mut state: watch::Receiver<PoolState>) {
+    state.mark_changed();
+    loop {
+        // Both are cancel-safe.
+        let message = tokio::select! {
+            biased;
+            message = outbound.recv() => match message {
+                Some(message) => message,
+                None => return,
+            },
+            Ok(()) = state.changed() => {
+                let pool = state.borrow_and_update().clone();
+                // A commit is queued before its state is published. So if this state is after a
+                // commit, that commit is in the queue now, or has been sent.
+                while let Ok(message) = outbound.try_recv() {
+                    if !write(&mut writer, &message).await {
+                        return;
+                    }
+                }
+                FromServer::Pool(pool)
+            }
+        };
+        if !write(&mut writer, &message).await {
+            return;
+        }
+    }
+}
+
+async fn hear_proxy(server: &Arc<Server>, mut lines: Reader, number: u64) {
+    loop {
+        match lines.next().await {
+            Ok(Some(ToServer::Report(report))) => server.ground.link.reported(number, report),
+            Ok(Some(ToServer::Drained { app, generation })) => {
+                for pool in server.pools_of(&app) {
+                    pool.drained(generation).await;
+                }
+            }
+            Ok(Some(ToServer::Prepared { reload, error })) => server.ground.link.prepared(number, reload, error),
+            Ok(Some(ToServer::Reload)) => server.ask_for_reload(),
+            Ok(Some(ToServer::Hello { .. } | ToServer::Status)) => {
+                tracing::error!("the proxy sent a message that is not a proxy's");
+                return;
+            }
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(%error, "lost the proxy's connection");
+                return;
+            }
+        }
+    }
+}
+
+async fn command(server: &Arc<Server>, mut lines: Reader, mut writer: Writer) {
+    while let Ok(Some(request)) = lines.next().await {
+        let answer = match request {
+            ToServer::Status => FromServer::Status(status(server)),
+            ToServer::Reload => FromServer::Done { error: reload(server, &mut writer).await },
+            _ => return tracing::warn!("a command sent a message that is not a command's"),
+        };
+        if !write(&mut writer, &answer).await {
+            return;
+        }
+    }
+}
+
+fn status(server: &Server) -> StatusReport {
+    StatusReport {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        site: server.file.display().to_string(),
+        pool: server.ground.board.state(),
+        proxy: server.ground.link.report(),
+    }
+}
+
+/// Reloads and shows how it goes. A command that goes away does not stop it.
+async fn reload(server: &Arc<Server>, writer: &mut Writer) -> Option<String> {
+    let (sender, mut lines) = mpsc::channel(PROGRESS_LINES);
+    let show = async {
+        let mut listening = true;
+        while let Some(text) = lines.recv().await {
+            listening = listening && write(writer, &FromServer::Progress { text }).await;
+        }
+    };
+    // The lines end when the reload drops their sender.
+    let (result, ()) = tokio::join!(server.reload(Progress::to(sender)), show);
+    result.err().map(|error| error.to_string())
+}
+
+async fn write(writer: &mut Writer, message: &FromServer) -> bool {
+    match time::timeout(WRITE_TIMEOUT, Lines::write(writer, message)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a control connection failed");
+            false
+        }
+        Err(_) => {
+            tracing::warn!("a peer on the control channel does not read: closing its connection");
+            false
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The running app server: opens the channels, starts the pools, answers stop and reload, and
+//! ends in order. Called by `main` through [`run`]; holds no connection of its own.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thiserror::Error;
+use tidegate_host::{Endpoint, Signal};
+use tidegate_site::Site;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::board::Board;
+use crate::channel::{self, Channel};
+use crate::control;
+use crate::launch::{self, WorkerProgram};
+use crate::ledger::Ledger;
+use crate::pool::{Ground, Pool, PoolRemote};
+use crate::reload::{self, Progress, ReloadError};
+
+/// Why the app server could not run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The control endpoint is taken.
+    #[error("another tidegate-appserver runs for {} (it listens on {endpoint})", .file.display())]
+    AlreadyRuns {
+        /// The site file.
+        file: PathBuf,
+        /// The control endpoint.
+        endpoint: Endpoint,
+    },
+    /// An endpoint cannot be opened.
+    #[error("failed to listen on {endpoint}: {source}")]
+    Listen {
+        /// Which.
+        endpoint: Endpoint,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system has no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) file: PathBuf,
+    pub(crate) ground: Arc<Ground>,
+    running: Mutex<Running>,
+    reloading: tokio::sync::Mutex<()>,
+    stopping: watch::Sender<bool>,
+    requests: mpsc::Sender<Signal>,
+}
+
+#[derive(Debug)]
+struct Running {
+    site: Arc<Site>,
+    /// Those of the site, and those before it that still drain.
+    pools: Vec<Pool>,
+}
+
+/// Serves `site` until `signals` brings [`Signal::Stop`] or ends, then drains and returns.
+pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver<Signal>) -> Result<(), RunError> {
+    let site = Arc::new(site);
+    let control_endpoint = site.control_endpoint();
+    let control = channel::bind(&control_endpoint).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => RunError::AlreadyRuns { file: site.file.clone(), endpoint: control_endpoint.clone() },
+        _ => RunError::Listen { endpoint: control_endpoint.clone(), source },
+    })?;
+    let endpoint = launch::fresh_endpoint(&site.runtime_dir, &format!("{}-channel", site.instance))?;
+    let workers = channel::bind(&endpoint).map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?;
+    let ground = Arc::new(Ground {
+        program,
+        channel: Channel::new(endpoint),
+        runtime_dir: site.runtime_dir.clone(),
+        instance: site.instance.clone(),
+        board: Board::new(),
+        link: Arc::default(),
+        ledger: Ledger::default(),
+        pools_started: 0.into(),
+    });
+    // One waiting request is enough: reloads do not overlap.
+    let (requests, mut requested) = mpsc::channel(1);
+    let server = Arc::new(Server {
+        file: site.file.clone(),
+        ground: Arc::clone(&ground),
+        running: Mutex::new(Running { site: Arc::clone(&site), pools: Vec::new() }),
+        reloading: tokio::sync::Mutex::default(),
+        stopping: watch::Sender::new(false),
+        requests,
+    });
+    let mut services = JoinSet::new();
+    services.spawn(ground.channel.clone().serve(workers));
+    server.start_pools(&site).await;
+    services.spawn(control::serve(Arc::clone(&server), control));
+    tracing::info!(site = %site.file.display(), control = %control_endpoint, "app server started");
+
+    let mut reloads = JoinSet::new();
+    loop {
+        // All cancel-safe.
+        let signal = tokio::select! {
+            signal = signals.recv() => signal,
+            Some(signal) = requested.recv() => Some(signal),
+            Some(_) = reloads.join_next() => continue,
+        };
+        match signal {
+            Some(Signal::Reload) => {
+                let server = Arc::clone(&server);
+                reloads.spawn(async move {
+                    // The reload has logged how it ended.
+                    let _ = server.reload(Progress::to_log()).await;
+                });
+            }
+            Some(Signal::Stop) | None => break,
+        }
+    }
+    server.stop(&mut signals).await;
+    while reloads.join_next().await.is_some() {}
+    services.shutdown().await;
+    tracing::info!("app server stopped");
+    Ok(())
+}
+
+impl Server {
+    /// Every pool that may have workers of this app.
+    pub(crate) fn pools_of(&self, app: &str) -> Vec<PoolRemote> {
+        self.running.lock().pools.iter().filter(|pool| &*pool.app == app).map(Pool::remote).collect()
+    }
+
+    /// Starts a reload unless one is waiting to start already.
+    pub(crate) fn ask_for_reload(&self) {
+        let _ = self.requests.try_send(Signal::Reload);
+    }
+
+    /// Reloads the site file. On an error nothing has changed.
+    pub(crate) async fn reload(&self, progress: Progress) -> Result<(), ReloadError> {
+        let result = self.try_reload(&progress).await;
+        if let Err(error) = &result {
+            tracing::error!("reload: nothing was changed: {error}");
+        }
+        result
+    }
+
+    async fn try_reload(&self, progress: &Progress) -> Result<(), ReloadError> {
+        let _one_at_a_time = self.reloading.try_lock().map_err(|_| ReloadError::Running)?;
+        let mut stopping = self.stopping.subscribe();
+        let site = Arc::clone(&self.running.lock().site);
+        let prepared = tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stopping| *stopping) => return Err(ReloadError::Stopping),
+            prepared = reload::prepare(&site, &self.ground, progress) => prepared?,
+        };
+        let (new, old) = {
+            let mut running = self.running.lock();
+            // Under the lock that `stop` takes: either it finds the new pools, or this sees it.
+            if *self.stopping.borrow() {
+                return Err(ReloadError::Stopping);
+            }
+            let (site, pools) = prepared.commit(&self.ground)?;
+            let old: Vec<_> = running.pools.iter().map(Pool::remote).collect();
+            let new: Vec<_> = pools.iter().map(Pool::remote).collect();
+            running.pools.retain(|pool| !pool.is_finished());
+            running.pools.extend(pools);
+            tidegate_log::init(crate::PROCESS, &site.log);
+            running.site = site;
+            (new, old)
+        };
+        for pool in new {
+            pool.promote().await;
+        }
+        for pool in old {
+            pool.leave(false).await;
+        }
+        progress.say("committed; the workers before it drain".to_owned());
+        Ok(())
+    }
+
+    async fn start_pools(&self, site: &Site) {
+        let start = |app: &tidegate_site::App| Pool::start(Arc::new(app.clone()), Arc::clone(&self.ground), None);
+        let pools: Vec<_> = site.apps.iter().map(start).collect();
+        let remotes: Vec<_> = pools.iter().map(Pool::remote).collect();
+        let entries = pools.iter().map(Pool::entry).collect();
+        let Ok(()) = self.ground.board.replace(entries, |_| Ok::<_, std::convert::Infallible>(()));
+        self.running.lock().pools = pools;
+        for pool in remotes {
+            pool.promote().await;
+        }
+    }
+
+    /// Drains and ends every worker; at once if another stop comes.
+    async fn stop(&self, signals: &mut mpsc::Receiver<Signal>) {
+        tracing::info!("stopping: waiting for running requests");
+        let mut pools = {
+            let mut running = self.running.lock();
+            self.stopping.send_replace(true);
+            // Taking them would hide them from the proxy's `Drained`.
+            running.pools.retain(|pool| !pool.is_finished());
+            running.pools.iter().map(|pool| (pool.remote(), pool.ended())).collect::<Vec<_>>()
+        };
+        for (pool, _) in &pools {
+            pool.leave(true).await;
+        }
+        let all = async {
+            for (_, ended) in &mut pools {
+                ended.wait().await;
+            }
+        };
+        let again = async {
+            while let Some(signal) = signals.recv().await {
+                if signal == Signal::Stop {
+                    return;
+                }
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = all => {}
+            () = again => tracing::warn!("asked to stop again: killing the workers"),
+        }
+        self.running.lock().pools.clear();
+    }
+}

@@ -1,0 +1,366 @@
+//! The decisions of one app's pool: which slot needs a process, which process is to drain or to
+//! stop, and what the proxy is told about them. Called by `pool`, which does what it says.
+//! Does no I/O, starts nothing, reads no clock.
+
+use std::time::Duration;
+
+use tidegate_contract::{AppPhase, Generation, RestartReason, WorkerPhase, WorkerState};
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::end::End;
+
+/// A worker that lived this long was healthy: what came before is forgotten.
+const HEALTHY: Duration = Duration::from_secs(60);
+/// Deaths in a row, before any worker became ready, that make the app a failed one.
+const DEATHS_AT_START: u32 = 2;
+
+/// What the pool is for at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Prepared by a reload: each slot starts once; a failure is the reload's.
+    Trial,
+    /// Serves; what ends is started again.
+    Serve,
+    /// Replaced by a reload or shut down: everything drains, nothing starts.
+    Leave,
+}
+
+/// What the pool has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Start a process in this slot and say [`Slots::started`].
+    Start { slot: u32 },
+    /// Tell this process to stop; requests that still run have until then.
+    Stop { generation: Generation, until: Instant },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    Ready,
+    Silent,
+    Draining { until: Instant, drained: bool },
+    Stopping,
+}
+
+#[derive(Debug)]
+struct Process {
+    slot: u32,
+    generation: Generation,
+    endpoint: String,
+    stage: Stage,
+    ready_at: Option<Instant>,
+    condemned: bool,
+    pid: u32,
+    busy: u32,
+    threads: u32,
+}
+
+#[derive(Debug)]
+struct Slot {
+    backoff: Backoff,
+    /// When the next process may start; `None`: not again.
+    next_start: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slots {
+    threads_max: u32,
+    drain_timeout: Duration,
+    purpose: Purpose,
+    slots: Vec<Slot>,
+    processes: Vec<Process>,
+    ever_ready: bool,
+    deaths_at_start: u32,
+    failure: Option<String>,
+}
+
+impl Slots {
+    pub(crate) fn new(processes: u32, threads_max: u32, drain_timeout: Duration, purpose: Purpose, seed: u64, now: Instant) -> Self {
+        let slot = |number| Slot { backoff: Backoff::new(seed.wrapping_add(number)), next_start: Some(now) };
+        Self {
+            threads_max,
+            drain_timeout,
+            purpose,
+            slots: (0..u64::from(processes)).map(slot).collect(),
+            processes: Vec::new(),
+            ever_ready: false,
+            deaths_at_start: 0,
+            failure: None,
+        }
+    }
+
+    // === What happened ===
+
+    /// A process was started as [`Action::Start`] asked.
+    pub(crate) fn started(&mut self, slot: u32, generation: Generation, endpoint: String) {
+        self.processes.push(Process {
+            slot,
+            generation,
+            endpoint,
+            stage: Stage::Starting,
+            ready_at: None,
+            condemned: false,
+            pid: 0,
+            busy: 0,
+            threads: 0,
+        });
+    }
+
+    /// The process that serves is this one.
+    pub(crate) fn identified(&mut self, generation: Generation, pid: u32) {
+        if let Some(process) = self.find(generation) {
+            process.pid = pid;
+        }
+    }
+
+    /// Takes requests from now on; what it replaces drains.
+    pub(crate) fn ready(&mut self, generation: Generation, now: Instant) {
+        let timeout = self.drain_timeout;
+        let Some(process) = self.find(generation) else { return };
+        if process.stage != Stage::Starting {
+            return;
+        }
+        process.stage = Stage::Ready;
+        process.ready_at = Some(now);
+        let slot = process.slot;
+        self.ever_ready = true;
+        self.deaths_at_start = 0;
+        self.failure = None;
+        for other in &mut self.processes {
+            if other.slot == slot && other.condemned {
+                other.drain(now, timeout);
+            }
+        }
+    }
+
+    /// A heartbeat with its figures.
+    pub(crate) fn beat(&mut self, generation: Generation, busy: u32, threads: u32) {
+        if let Some(process) = self.find(generation) {
+            (process.busy, process.threads) = (busy, threads);
+            if process.stage == Stage::Silent {
+                process.stage = Stage::Ready;
+            }
+        }
+    }
+
+    /// Missed heartbeats.
+    pub(crate) fn silent(&mut self, generation: Generation) {
+        if let Some(process) = self.find(generation)
+            && process.stage == Stage::Ready
+        {
+            process.stage = Stage::Silent;
+        }
+    }
+
+    /// To be replaced; it serves on until its replacement is ready. Returns whether that is
+    /// news, and so a restart to count.
+    pub(crate) fn condemned(&mut self, generation: Generation, now: Instant) -> bool {
+        let Some(process) = self.find(generation) else { return false };
+        if process.condemned || process.is_leaving() {
+            return false;
+        }
+        process.condemned = true;
+        let (slot, ready_at) = (process.slot, process.ready_at);
+        self.plan_restart(slot, ready_at, now);
+        true
+    }
+
+    /// The proxy has no request in flight on this draining process.
+    pub(crate) fn drained(&mut self, generation: Generation) {
+        if let Some(Process { stage: Stage::Draining { drained, .. }, .. }) = self.find(generation) {
+            *drained = true;
+        }
+    }
+
+    /// A process has ended. Returns the restart to count, if it was not meant to end.
+    pub(crate) fn ended(&mut self, generation: Generation, end: &End, now: Instant) -> Option<RestartReason> {
+        let at = self.processes.iter().position(|process| process.generation == generation)?;
+        let process = self.processes.swap_remove(at);
+        if process.is_leaving() {
+            return None;
+        }
+        if process.ready_at.is_none() {
+            self.failed_to_start(end);
+        }
+        if process.condemned {
+            // Counted, and its replacement planned, when it was condemned.
+            return None;
+        }
+        self.plan_restart(process.slot, process.ready_at, now);
+        (self.purpose == Purpose::Serve).then(|| end.reason())
+    }
+
+    /// A reload made this trial the pool that serves.
+    pub(crate) fn promote(&mut self, now: Instant) {
+        if self.purpose != Purpose::Trial {
+            return;
+        }
+        self.purpose = Purpose::Serve;
+        for number in 0..self.slots.len() {
+            if !self.has_healthy(number as u32) {
+                self.slots[number].next_start = Some(now);
+            }
+        }
+    }
+
+    /// Everything drains. Returns how many processes that served are replaced by it.
+    pub(crate) fn leave(&mut self, now: Instant) -> u64 {
+        self.purpose = Purpose::Leave;
+        let mut serving = 0;
+        for process in &mut self.processes {
+            serving += u64::from(!process.is_leaving());
+            process.drain(now, self.drain_timeout);
+        }
+        serving
+    }
+
+    // === What to do ===
+
+    /// What is to be done now; each thing is said once (a start until it is [`Self::started`]).
+    pub(crate) fn actions(&mut self, now: Instant, proxy_connected: bool) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.purpose != Purpose::Leave {
+            let due = (0..self.slots.len() as u32).filter(|&slot| self.start_time(slot).is_some_and(|at| at <= now));
+            actions.extend(due.map(|slot| Action::Start { slot }));
+        }
+        for process in &mut self.processes {
+            if let Stage::Draining { until, drained } = process.stage
+                && (drained || !proxy_connected || until <= now)
+            {
+                process.stage = Stage::Stopping;
+                actions.push(Action::Stop { generation: process.generation, until });
+            }
+        }
+        actions
+    }
+
+    /// When [`Self::actions`] will have something to say even if nothing happens.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        let starts = (0..self.slots.len() as u32).filter_map(|slot| self.start_time(slot));
+        let drains = self.processes.iter().filter_map(|process| match process.stage {
+            Stage::Draining { until, .. } => Some(until),
+            _ => None,
+        });
+        starts.chain(drains).min()
+    }
+
+    /// When the slot starts its next process, if it needs one.
+    pub(crate) fn start_time(&self, slot: u32) -> Option<Instant> {
+        let needed = self.purpose != Purpose::Leave && !self.has_healthy(slot);
+        self.slots.get(slot as usize).filter(|_| needed)?.next_start
+    }
+
+    // === What to tell ===
+
+    pub(crate) const fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.processes.is_empty()
+    }
+
+    /// Whether every slot has a worker that takes requests.
+    pub(crate) fn is_complete(&self) -> bool {
+        let ready = |slot| self.processes.iter().any(|process| process.slot == slot && process.stage == Stage::Ready);
+        (0..self.slots.len() as u32).all(ready)
+    }
+
+    pub(crate) fn phase(&self) -> AppPhase {
+        if self.purpose == Purpose::Leave {
+            AppPhase::Stopping
+        } else if self.processes.iter().any(|process| process.stage == Stage::Ready) {
+            AppPhase::Ready
+        } else if self.failure.is_some() {
+            AppPhase::Failed
+        } else if self.ever_ready {
+            AppPhase::Ready
+        } else {
+            AppPhase::Starting
+        }
+    }
+
+    /// Why the last start failed.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Every process as the proxy sees it, by slot and age.
+    pub(crate) fn workers(&self) -> Vec<WorkerState> {
+        let mut workers: Vec<_> = self.processes.iter().map(|process| process.state(self.threads_max)).collect();
+        workers.sort_by_key(|worker| (worker.slot, worker.generation));
+        workers
+    }
+
+    // === Details ===
+
+    fn find(&mut self, generation: Generation) -> Option<&mut Process> {
+        self.processes.iter_mut().find(|process| process.generation == generation)
+    }
+
+    fn has_healthy(&self, slot: u32) -> bool {
+        self.processes.iter().any(|process| process.slot == slot && !process.condemned && !process.is_leaving())
+    }
+
+    fn plan_restart(&mut self, slot: u32, ready_at: Option<Instant>, now: Instant) {
+        let trial = self.purpose == Purpose::Trial;
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            if ready_at.is_some_and(|ready| now.duration_since(ready) >= HEALTHY) {
+                slot.backoff.reset();
+            }
+            slot.next_start = if trial { None } else { Some(now + slot.backoff.next()) };
+        }
+    }
+
+    fn failed_to_start(&mut self, end: &End) {
+        // A single death may be an accident, such as a kill by hand; the others say themselves
+        // that the next attempt will not do better.
+        if let End::Exited(_) = end {
+            self.deaths_at_start += 1;
+            if self.deaths_at_start < DEATHS_AT_START && self.purpose == Purpose::Serve {
+                return;
+            }
+        }
+        self.failure = Some(end.to_string());
+    }
+}
+
+impl Process {
+    const fn is_leaving(&self) -> bool {
+        matches!(self.stage, Stage::Draining { .. } | Stage::Stopping)
+    }
+
+    fn drain(&mut self, now: Instant, timeout: Duration) {
+        if self.is_leaving() {
+            return;
+        }
+        // A process that never served has nothing in flight.
+        self.stage = match self.ready_at {
+            Some(_) => Stage::Draining { until: now + timeout, drained: false },
+            None => Stage::Draining { until: now, drained: true },
+        };
+    }
+
+    fn state(&self, threads_max: u32) -> WorkerState {
+        WorkerState {
+            slot: self.slot,
+            generation: self.generation,
+            endpoint: self.endpoint.clone(),
+            threads_max,
+            phase: match self.stage {
+                Stage::Starting => WorkerPhase::Starting,
+                Stage::Ready => WorkerPhase::Ready,
+                Stage::Silent => WorkerPhase::Unresponsive,
+                Stage::Draining { .. } | Stage::Stopping => WorkerPhase::Draining,
+            },
+            pid: self.pid,
+            threads_busy: self.busy,
+            threads: self.threads,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! The life of one worker process, from start to end, as one task: watches its channel, its
+//! deadlines and its exit, and reports to its `pool`. Decides nothing about replacements.
+
+use std::future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_contract::{FromWorker, Generation, Lines, Mode, PROTOCOL, ToWorker};
+use tidegate_host::{Child, Endpoint};
+use tidegate_site::App;
+use tokio::io::WriteHalf;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{self, JoinSet};
+use tokio::time::{self, Instant};
+
+use crate::channel::{Channel, Connection};
+use crate::end::End;
+use crate::launch::{self, LaunchError, WorkerProgram};
+use crate::output::{self, Source};
+use crate::proxy::ProxyLink;
+use crate::watchdog::{Verdict, Watchdog};
+
+/// From the end of a worker's requests, or of its channel, to the end of its process.
+const EXIT_TIME: Duration = Duration::from_secs(5);
+/// For what a process said before its end and is still on its way to us.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Which process to start and whom to tell.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) app: Arc<App>,
+    pub(crate) slot: u32,
+    pub(crate) generation: Generation,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) program: WorkerProgram,
+    pub(crate) channel: Channel,
+    pub(crate) link: Arc<ProxyLink>,
+    pub(crate) news: mpsc::Sender<(Generation, News)>,
+}
+
+/// What happened to a worker.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The serving process said hello.
+    Identified { pid: u32 },
+    /// It takes requests.
+    Ready,
+    /// A heartbeat.
+    Beat { busy: u32, threads: u32 },
+    /// Heartbeats are missing.
+    Silent,
+    /// To be replaced.
+    Condemned { returned: bool },
+    /// It is no more; the last news.
+    Ended(End),
+}
+
+/// Starts the process and stays with it to its end. `stop` holds until when requests may run.
+pub(crate) async fn run(job: Job, stop: oneshot::Receiver<Instant>) {
+    let end = match Life::start(&job).await {
+        Ok(life) => life.live(stop).await,
+        Err(error) => End::NotStarted(error.to_string()),
+    };
+    job.tell(News::Ended(end)).await;
+}
+
+impl Job {
+    async fn tell(&self, news: News) {
+        // The pool outlives its workers' tasks; without it there is nobody to tell.
+        let _ = self.news.send((self.generation, news)).await;
+    }
+
+    async fn launch(&self, token: &str) -> Result<Child, LaunchError> {
+        let mode = Mode::Serve {
+            endpoint: self.endpoint.to_string(),
+            channel: self.channel.endpoint().to_string(),
+            token: token.to_owned(),
+        };
+        let (app, program, slot, generation) = (Arc::clone(&self.app), self.program.clone(), self.slot, self.generation);
+        let start = move || program.spawn(&app, slot, generation, mode)?.start().map_err(LaunchError::Start);
+        match task::spawn_blocking(start).await {
+            Ok(result) => result,
+            Err(error) => Err(LaunchError::Start(error.into())),
+        }
+    }
+}
+
+struct Life<'a> {
+    job: &'a Job,
+    child: Child,
+    arrival: crate::channel::Arrival,
+    output: JoinSet<()>,
+    watchdog: Watchdog,
+    lines: Option<Lines<tokio::io::ReadHalf<tidegate_host::LocalStream>>>,
+    /// Kept open: its end tells the worker that we are gone.
+    writer: Option<WriteHalf<tidegate_host::LocalStream>>,
+    pid: u32,
+    import_error: Option<End>,
+}
+
+impl<'a> Life<'a> {
+    async fn start(job: &'a Job) -> Result<Self, LaunchError> {
+        let token = launch::token()?;
+        let arrival = job.channel.expect(token.clone());
+        let until = Instant::now() + job.app.start_timeout;
+        let mut child = job.launch(&token).await?;
+        let pid = child.id();
+        tracing::debug!(app = %job.app.name, worker = job.slot, generation = job.generation, pid, "worker started");
+        let mut output = JoinSet::new();
+        for (stream, pipe) in [("stdout", child.take_stdout()), ("stderr", child.take_stderr())] {
+            let (app, slot) = (Arc::clone(&job.app), job.slot);
+            if let Some(pipe) = pipe {
+                output.spawn(async move {
+                    output::log_lines(Source { app: &app.name, slot, pid, stream }, pipe).await;
+                });
+            }
+        }
+        let watchdog = Watchdog::new(until, job.app.heartbeat, job.app.heartbeat_timeout);
+        Ok(Self { job, child, arrival, output, watchdog, lines: None, writer: None, pid, import_error: None })
+    }
+
+    async fn live(mut self, mut stop: oneshot::Receiver<Instant>) -> End {
+        let (mut arriving, mut stoppable) = (true, true);
+        let end = loop {
+            // All cancel-safe. In this order: what the worker said counts before what its
+            // silence would mean, and its last words before its exit.
+            tokio::select! {
+                biased;
+                message = next(&mut self.lines) => {
+                    if let Some(end) = self.heard(message).await {
+                        break end;
+                    }
+                }
+                arrived = &mut self.arrival.connection, if arriving => {
+                    arriving = false;
+                    if let Ok(connection) = arrived
+                        && let Err(end) = self.connected(connection).await
+                    {
+                        break end;
+                    }
+                }
+                exit = self.child.wait() => {
+                    break match exit {
+                        Ok(exit) => End::exited(&exit),
+                        Err(error) => End::Exited(error.to_string()),
+                    };
+                }
+                until = &mut stop, if stoppable => {
+                    stoppable = false;
+                    self.stop(until.unwrap_or_else(|_| Instant::now())).await;
+                }
+                () = time::sleep_until(self.watchdog.deadline()) => {
+                    match self.watchdog.verdict(Instant::now()) {
+                        Verdict::Wait => {}
+                        Verdict::Silent => self.job.tell(News::Silent).await,
+                        Verdict::NotReady => break End::NotReady,
+                        Verdict::Frozen => break End::Frozen,
+                        Verdict::Overdue => break End::Overdue,
+                    }
+                }
+            }
+        };
+        self.bury(end, arriving).await
+    }
+
+    async fn connected(&mut self, connection: Connection) -> Result<(), End> {
+        if connection.protocol != PROTOCOL {
+            let reason = format!(
+                "its library speaks protocol {}, this app server {PROTOCOL}: install both from one release",
+                connection.protocol
+            );
+            return Err(End::Refused(reason));
+        }
+        self.pid = connection.pid;
+        tracing::debug!(
+            app = %self.job.app.name,
+            worker = self.job.slot,
+            pid = self.pid,
+            python = connection.python,
+            executable = connection.executable,
+            "worker connected"
+        );
+        self.lines = Some(connection.lines);
+        self.writer = Some(connection.writer);
+        self.job.tell(News::Identified { pid: self.pid }).await;
+        Ok(())
+    }
+
+    /// Handles what came over the channel; returns the end if that is what it means.
+    async fn heard(&mut self, message: Option<FromWorker>) -> Option<End> {
+        let Some(message) = message else {
+            // Its process is about to end, or is of no use any more.
+            (self.lines, self.writer) = (None, None);
+            self.watchdog.ending(Instant::now() + EXIT_TIME);
+            return None;
+        };
+        match message {
+            FromWorker::Ready => {
+                self.watchdog.ready(Instant::now());
+                self.job.tell(News::Ready).await;
+            }
+            FromWorker::Beat { busy, threads } => {
+                self.watchdog.beat(Instant::now());
+                self.job.tell(News::Beat { busy, threads }).await;
+            }
+            FromWorker::ImportFailed { error, traceback } => {
+                self.import_error = Some(End::ImportFailed { error, traceback });
+                self.watchdog.ending(Instant::now() + EXIT_TIME);
+            }
+            FromWorker::SlotBack { dispatch } => {
+                self.job.link.slot_back(&self.job.app.name, self.job.generation, dispatch);
+            }
+            FromWorker::Condemned { returned } => self.job.tell(News::Condemned { returned }).await,
+            FromWorker::TimedOut { request_id, method, path, age_ms, stack, no_stack } => {
+                tracing::warn!(
+                    app = %self.job.app.name,
+                    worker = self.job.slot,
+                    pid = self.pid,
+                    request_id,
+                    method,
+                    path,
+                    age_ms,
+                    stack,
+                    no_stack,
+                    "request timed out"
+                );
+            }
+            FromWorker::Hello { .. } => return Some(End::Refused("it said hello twice".to_owned())),
+        }
+        None
+    }
+
+    async fn stop(&mut self, until: Instant) {
+        let now = Instant::now();
+        self.watchdog.ending(until.max(now) + EXIT_TIME);
+        let Some(writer) = &mut self.writer else {
+            // It never connected, so it cannot be asked.
+            self.watchdog.ending(now);
+            return;
+        };
+        let message = ToWorker::Stop { drain_ms: launch::milliseconds(until.saturating_duration_since(now)) };
+        // A line this short fits into the channel's buffer unless the worker has stopped reading.
+        let written = time::timeout(EXIT_TIME, Lines::write(writer, &message)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            self.watchdog.ending(Instant::now());
+        }
+    }
+
+    /// Makes sure that the process is gone, with all that it started, and that nothing it
+    /// said or printed is lost.
+    async fn bury(mut self, end: End, arriving: bool) -> End {
+        if !matches!(end, End::Exited(_)) {
+            if let Err(error) = self.child.kill() {
+                tracing::error!(app = %self.job.app.name, worker = self.job.slot, %error, "failed to kill a worker");
+            }
+            let _ = time::timeout(EXIT_TIME, self.child.wait()).await;
+        }
+        let last_words = async {
+            if arriving && let Ok(connection) = (&mut self.arrival.connection).await {
+                self.lines = Some(connection.lines);
+            }
+            while let Some(lines) = &mut self.lines {
+                match lines.next().await {
+                    Ok(Some(message)) => drop(self.heard(Some(message)).await),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+        };
+        // No matter if it is cut off: the process has ended.
+        let _ = time::timeout(LAST_WORDS, last_words).await;
+        // Kills what the process left behind, which ends the pipes.
+        drop(self.child);
+        let finish = async { while self.output.join_next().await.is_some() {} };
+        if time::timeout(EXIT_TIME, finish).await.is_err() {
+            tracing::warn!(app = %self.job.app.name, worker = self.job.slot, "gave up on the output of a process that left others behind");
+        }
+        match (end, self.import_error) {
+            (End::Exited(_) | End::Overdue, Some(import_error)) => import_error,
+            (end, _) => end,
+        }
+    }
+}
+
+/// The next message; `None` once at the channel's end, and forever pending without a channel.
+async fn next(lines: &mut Option<Lines<tokio::io::ReadHalf<tidegate_host::LocalStream>>>) -> Option<FromWorker> {
+    let Some(lines) = lines else { return future::pending().await };
+    match lines.next().await {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::debug!(%error, "a worker's channel failed");
+            None
+        }
+    }
+}
