@@ -30,7 +30,9 @@ pub(crate) fn add_steps<'a>(plan: &mut Plan<'a>, arguments: &'a Arguments) -> Re
             up::check_build_tools()?;
             install_test_tools()
         });
-        plan.step("build", build_native);
+        if needs_programs(extra) {
+            plan.step("build", build_native);
+        }
         plan.step("test", move || {
             let mut cargo = workspace::cargo()?;
             cargo.env(PYTHON_VARIABLE, python::for_tests()?).args(["test", "--locked"]);
@@ -42,11 +44,12 @@ pub(crate) fn add_steps<'a>(plan: &mut Plan<'a>, arguments: &'a Arguments) -> Re
     }
     if wine {
         plan.step("Windows tool chain, Wine and Python", || windows::prepare().map(|_| ()));
-        plan.step("build, Windows", || {
-            process::run(
-                workspace::cargo()?.args(["build", "--locked", "--target", WINDOWS_TARGET]).args(workspace::PROGRAMS),
-            )
-        });
+        if needs_programs(extra) {
+            plan.step("build, Windows", || {
+                let mut cargo = workspace::cargo()?;
+                process::run(cargo.args(["build", "--locked", "--target", WINDOWS_TARGET]).args(workspace::PROGRAMS))
+            });
+        }
         plan.step("test, Windows programs under Wine", || test_under_wine(extra));
     }
     Ok(())
@@ -90,6 +93,11 @@ fn install_test_tools() -> Result<()> {
     Ok(())
 }
 
+/// Whether end-to-end tests may run, which start the programs: unless the packages named are others.
+fn needs_programs(extra: &[OsString]) -> bool {
+    !names_packages(extra) || extra.iter().any(|arg| arg == "tidegate-tests" || arg == "--workspace")
+}
+
 fn names_packages(extra: &[OsString]) -> bool {
     any_starts_with(extra, &["-p", "--package", "--workspace"])
 }
@@ -115,6 +123,8 @@ mod tests {
     fn only_cargos_own_arguments_choose_packages_and_targets() {
         let args = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
         assert!(names_packages(&args("-p tidegate-site")));
+        assert!(!needs_programs(&args("-p tidegate-site")));
+        assert!(needs_programs(&args("-p tidegate-tests --test reload")));
         assert!(!names_packages(&args("slow -- -p")));
         assert!(names_targets(&args("--test first")));
         assert!(!names_targets(&args("first -- --test-threads 1")));

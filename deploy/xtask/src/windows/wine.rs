@@ -202,8 +202,10 @@ fn set_wine_variables(command: &mut Command) {
     command
         .env("WINEDEBUG", "-all")
         .env("WINEARCH", "win64")
-        // Neither .NET nor a browser: Wine would offer to download them.
-        .env("WINEDLLOVERRIDES", "mscoree=;mshtml=");
+        // Neither .NET nor a browser, which Wine would offer to download, and no entries in desktop menus.
+        .env("WINEDLLOVERRIDES", "mscoree=;mshtml=;winemenubuilder.exe=d")
+        // Wine looks for a display here and complains where the variable is missing.
+        .env("XDG_RUNTIME_DIR", "/tmp");
 }
 
 fn server(wine: &Wine, option: &str) -> Result<Command> {
