@@ -159,7 +159,8 @@ fn forwarded(headers: &HeaderMap) -> Hops {
 fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |letter: char| {
-        let was_escaped = std::mem::replace(&mut escaped, quoted && !escaped && letter == '\\');
+        let was_escaped = escaped;
+        escaped = quoted && !was_escaped && letter == '\\';
         if letter == '"' && !was_escaped {
             quoted = !quoted;
         }

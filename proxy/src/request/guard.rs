@@ -7,6 +7,7 @@ use std::net::Ipv6Addr;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Uri};
+use tidegate_site::Limits;
 
 use super::error::Failure;
 
@@ -15,21 +16,6 @@ const MAX_TARGET: usize = 16 << 10;
 
 /// A host name has at most 253 bytes; a port adds six.
 const MAX_AUTHORITY: usize = 260;
-
-/// What a request header may measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HeaderLimits {
-    /// Bytes, the request line included.
-    pub(crate) size: usize,
-    /// Number of fields.
-    pub(crate) fields: usize,
-}
-
-impl From<&tidegate_site::Limits> for HeaderLimits {
-    fn from(limits: &tidegate_site::Limits) -> Self {
-        Self { size: limits.header_size, fields: limits.header_fields }
-    }
-}
 
 /// What the fields of a request say about framing and host, collected in one pass.
 #[derive(Default)]
@@ -40,7 +26,7 @@ struct Seen<'a> {
 }
 
 /// Checks the raw header of an HTTP/1.x request, from the request line to the empty line.
-pub(crate) fn check_raw(bytes: &[u8], limits: HeaderLimits) -> Result<(), Failure> {
+pub(crate) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
     // Empty lines before a request line are allowed (RFC 9112 section 2.2).
     let mut rest = bytes;
     while let Some(after) = rest.strip_prefix(b"\r\n") {
@@ -51,7 +37,7 @@ pub(crate) fn check_raw(bytes: &[u8], limits: HeaderLimits) -> Result<(), Failur
     if target.len() > MAX_TARGET {
         return Err(Failure::target_too_long());
     }
-    if bytes.len() > limits.size {
+    if bytes.len() > limits.header_size {
         return Err(Failure::header_too_large("header over its size limit"));
     }
     let authority = check_target(method, target)?;
@@ -64,7 +50,7 @@ pub(crate) fn check_raw(bytes: &[u8], limits: HeaderLimits) -> Result<(), Failur
             break;
         }
         fields += 1;
-        if fields > limits.fields {
+        if fields > limits.header_fields {
             return Err(Failure::header_too_large("more header fields than allowed"));
         }
         field(line, minor, &mut seen)?;
@@ -210,7 +196,7 @@ pub(crate) fn check_parsed(
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
-    limits: HeaderLimits,
+    limits: &Limits,
 ) -> Result<(), Failure> {
     if *method == Method::CONNECT {
         return Err(Failure::not_implemented("CONNECT"));
@@ -219,11 +205,11 @@ pub(crate) fn check_parsed(
     if target.len() > MAX_TARGET {
         return Err(Failure::target_too_long());
     }
-    if headers.len() > limits.fields {
+    if headers.len() > limits.header_fields {
         return Err(Failure::header_too_large("more header fields than allowed"));
     }
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if size + target.len() > limits.size {
+    if size + target.len() > limits.header_size {
         return Err(Failure::header_too_large("header over its size limit"));
     }
     if target == "*" {

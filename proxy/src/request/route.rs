@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use tidegate_site::{Route, VirtualHost};
+use tidegate_site::{Route, Site, VirtualHost};
 
 use super::error::Failure;
 use super::guard::split_port;
@@ -39,8 +39,13 @@ pub(crate) struct Found<'r, 'p> {
 }
 
 impl Router {
-    /// A router for these hosts. Of hosts with the same name the first wins.
-    pub(crate) fn new(hosts: &[VirtualHost]) -> Self {
+    /// The router of a site.
+    pub(crate) fn new(site: &Site) -> Self {
+        Self::of(&site.hosts)
+    }
+
+    /// Of hosts with the same name the first wins.
+    fn of(hosts: &[VirtualHost]) -> Self {
         let mut router =
             Self { hosts: hosts.to_vec(), exact: HashMap::new(), wildcards: HashMap::new(), any: None };
         for (index, host) in hosts.iter().enumerate() {
@@ -115,7 +120,7 @@ mod tests {
     }
 
     fn router() -> Router {
-        Router::new(&[
+        Router::of(&[
             host(&["shop.example", "www.shop.example", "::1"], &["/static/img", "/static", ""]),
             host(&["*.shop.example"], &["/only"]),
             host(&["*"], &[""]),
@@ -148,7 +153,7 @@ mod tests {
 
     #[test]
     fn an_unknown_host_is_misdirected_and_an_unknown_path_not_found() {
-        let router = Router::new(&[host(&["a"], &["/x"])]);
+        let router = Router::of(&[host(&["a"], &["/x"])]);
         let status = |host, path| router.find(host, path).map_or_else(|failure| failure.status.as_u16(), |_| 200);
         assert_eq!(status(Some("a"), "/x"), 200);
         assert_eq!(status(Some("a"), "/y"), 404);

@@ -1,8 +1,21 @@
 //! Tables of requests that pass and of requests that must not.
 
+use std::time::Duration;
+
 use super::*;
 
-const LIMITS: HeaderLimits = HeaderLimits { size: 65_536, fields: 100 };
+const LIMITS: &Limits = &Limits {
+    header_size: 65_536,
+    header_fields: 100,
+    connections: 0,
+    handshake_timeout: Duration::ZERO,
+    header_timeout: Duration::ZERO,
+    keep_alive: Duration::ZERO,
+    client_timeout: Duration::ZERO,
+    body_size: 0,
+    http2_streams: 0,
+    drain_timeout: Duration::ZERO,
+};
 
 /// The status of the refusal, or 0.
 fn raw(request: &str) -> u16 {

@@ -1,0 +1,327 @@
+//! From the path of a request to a file name below the root: string rules only, the same on every
+//! system, so that what is safe on NTFS is also what is tested on Linux. Called by `mod.rs` before
+//! anything touches the disk. Refuses rather than repairs; what it lets through is opened by
+//! `tidegate_host::file::open_within`, which checks links, case and 8.3 names on the disk itself.
+
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use thiserror::Error;
+
+/// Longest decoded path in bytes, and longest segment: what file systems take at the most.
+const MAX_PATH: usize = 4096;
+const MAX_SEGMENT: usize = 255;
+
+/// A path that names no file, for the log. Clients see 404 for all, so that nothing can be
+/// learnt from the difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Refused {
+    #[error("malformed percent-encoding")]
+    Encoding,
+    #[error("not UTF-8")]
+    NotUtf8,
+    #[error("control character")]
+    Control,
+    #[error("character that is special to a file system")]
+    Special,
+    #[error("dot segment or hidden file")]
+    Dot,
+    #[error("segment starts or ends with a space, or ends with a dot")]
+    Edge,
+    #[error("device name")]
+    Device,
+    #[error("path too long")]
+    TooLong,
+}
+
+/// The file that a raw path names, relative to the root.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// Empty for the root itself.
+    pub(crate) relative: PathBuf,
+    /// Whether the path ends with a slash, or is empty after one: a directory is meant.
+    pub(crate) directory: bool,
+}
+
+/// Decodes the part of a raw path after its route's prefix (empty, or starting with `/`).
+/// Repeated slashes count as one, as in every file system.
+pub(crate) fn segments(rest: &str) -> Result<Named, Refused> {
+    // Decoding never lengthens, except that what is refused anyway may be longer than it looks.
+    if rest.len() > 3 * MAX_PATH {
+        return Err(Refused::TooLong);
+    }
+    let mut relative = String::with_capacity(rest.len());
+    let mut directory = false;
+    for (index, raw) in rest.split('/').enumerate() {
+        directory = raw.is_empty() && index > 0;
+        if raw.is_empty() {
+            continue;
+        }
+        let first = relative.is_empty();
+        if !first {
+            // Windows takes this separator as well.
+            relative.push('/');
+        }
+        let start = relative.len();
+        decode(raw, &mut relative)?;
+        check(&relative[start..], first)?;
+    }
+    if relative.len() > MAX_PATH {
+        return Err(Refused::TooLong);
+    }
+    Ok(Named { relative: relative.into(), directory })
+}
+
+/// Appends the decoded segment. Decodes once: `%252e` is the three characters `%2e`.
+fn decode(raw: &str, out: &mut String) -> Result<(), Refused> {
+    let Some(first) = memchr::memchr(b'%', raw.as_bytes()) else {
+        out.push_str(raw);
+        return Ok(());
+    };
+    let bytes = raw.as_bytes();
+    let malformed = memchr::memchr_iter(b'%', &bytes[first..]).any(|at| {
+        let digits = bytes.get(first + at + 1..first + at + 3);
+        !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    if malformed {
+        return Err(Refused::Encoding);
+    }
+    out.push_str(&percent_decode_str(raw).decode_utf8().map_err(|_| Refused::NotUtf8)?);
+    Ok(())
+}
+
+/// Whether a decoded segment is a plain name on every system.
+fn check(segment: &str, first: bool) -> Result<(), Refused> {
+    if segment.len() > MAX_SEGMENT {
+        return Err(Refused::TooLong);
+    }
+    for letter in segment.chars() {
+        match letter {
+            // Separators, drive letters and streams (`a.py::$DATA`), wildcards, and the rest of
+            // what NTFS does not take in a name.
+            '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => return Err(Refused::Special),
+            letter if letter.is_control() => return Err(Refused::Control),
+            _ => {}
+        }
+    }
+    // `.git`, `.env`, `.htaccess` lie in many a static directory by mistake; RFC 8615 has the one
+    // dotted name that is meant to be public.
+    if segment.starts_with('.') && !(first && segment == ".well-known") {
+        return Err(Refused::Dot);
+    }
+    // Windows drops dots and spaces at the end, which gives a file a second name.
+    if segment.starts_with(' ') || segment.ends_with([' ', '.']) {
+        return Err(Refused::Edge);
+    }
+    if is_device(segment) {
+        return Err(Refused::Device);
+    }
+    Ok(())
+}
+
+/// Names that open a device in any directory, with any extension (`NUL`, `con.txt`, `com1 .x`).
+fn is_device(segment: &str) -> bool {
+    let stem = segment.split('.').next().unwrap_or(segment).trim_end_matches(' ');
+    if ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"].iter().any(|name| stem.eq_ignore_ascii_case(name)) {
+        return true;
+    }
+    let Some(digit) = stem.chars().next_back() else { return false };
+    let name = &stem[..stem.len() - digit.len_utf8()];
+    // Windows reads superscript digits as digits here.
+    (digit.is_ascii_digit() || matches!(digit, '\u{b9}' | '\u{b2}' | '\u{b3}'))
+        && (name.eq_ignore_ascii_case("com") || name.eq_ignore_ascii_case("lpt"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_paths_name_files() {
+        for (rest, relative, directory) in [
+            ("", "", false),
+            ("/", "", true),
+            ("//", "", true),
+            ("/a", "a", false),
+            ("/a/", "a", true),
+            ("/a//", "a", true),
+            ("/a/b.css", "a/b.css", false),
+            ("//a///b.css", "a/b.css", false),
+            ("//host/share/x", "host/share/x", false),
+            ("/a%20b.txt", "a b.txt", false),
+            ("/%61%2Ecss", "a.css", false),
+            ("/100%25.txt", "100%.txt", false),
+            ("/%252e%252e/x", "%2e%2e/x", false),
+            ("/gr%C3%BC%C3%9Fe.html", "gr\u{fc}\u{df}e.html", false),
+            ("/gr\u{fc}n", "gr\u{fc}n", false),
+            ("/a..b", "a..b", false),
+            ("/vendor~main.js", "vendor~main.js", false),
+            ("/jquery.min.js", "jquery.min.js", false),
+            ("/.well-known/security.txt", ".well-known/security.txt", false),
+            ("/console", "console", false),
+            ("/nullable.txt", "nullable.txt", false),
+            ("/com", "com", false),
+            ("/com10", "com10", false),
+            ("/xcom1", "xcom1", false),
+            ("/company.png", "company.png", false),
+            ("/a+b=c&d;e,f@g!h$i'(j)[k]{l}^m`n#o", "a+b=c&d;e,f@g!h$i'(j)[k]{l}^m`n#o", false),
+        ] {
+            assert_eq!(segments(rest), Ok(Named { relative: relative.into(), directory }), "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_paths_are_refused() {
+        use Refused::{Control, Device, Dot, Edge, Encoding, NotUtf8, Special, TooLong};
+        let corpus: &[(&str, Refused)] = &[
+            // Dot segments, in every spelling.
+            ("/..", Dot),
+            ("/../", Dot),
+            ("/.", Dot),
+            ("/./a", Dot),
+            ("/a/../b", Dot),
+            ("/a/..", Dot),
+            ("/../../../../etc/passwd", Dot),
+            ("/%2e%2e/a", Dot),
+            ("/%2E%2e/a", Dot),
+            ("/.%2e/a", Dot),
+            ("/%2e./a", Dot),
+            ("/%2e/a", Dot),
+            ("/a/%2e%2e/%2e%2e/b", Dot),
+            ("/.../a", Dot),
+            ("/....//a", Dot),
+            ("/..;/a", Dot),
+            ("/..\u{ff0f}..\u{ff0f}a", Dot),
+            ("/..%ef%bc%8fa", Dot),
+            ("/..%c2%a5a", Dot),
+            // Hidden files.
+            ("/.git/config", Dot),
+            ("/.env", Dot),
+            ("/a/.htaccess", Dot),
+            ("/%2ehtpasswd", Dot),
+            ("/a/.well-known/x", Dot),
+            ("/.well-known/.x", Dot),
+            ("/.WELL-KNOWN/x", Dot),
+            // Separators hidden in a segment.
+            ("/..%5c..%5cwin.ini", Special),
+            ("/..\\..\\win.ini", Special),
+            ("/a%5Cb", Special),
+            ("/a\\b", Special),
+            ("/..%2f..%2fetc/passwd", Special),
+            ("/a%2Fb", Special),
+            ("/%2fetc%2fpasswd", Special),
+            ("/%5c%5chost%5cshare", Special),
+            ("/\\\\host\\share", Special),
+            ("/%5c%5c%3f%5cC:%5cwindows", Special),
+            ("/%5c??%5cC:%5cx", Special),
+            ("/\\\\.\\pipe\\x", Special),
+            // Drives and streams.
+            ("/c:/windows/win.ini", Special),
+            ("/C:", Special),
+            ("/c%3a/windows", Special),
+            ("/c:windows", Special),
+            ("/x/c:/windows/win.ini", Special),
+            ("/app.py::$DATA", Special),
+            ("/app.py%3a%3a$DATA", Special),
+            ("/app.py:", Special),
+            ("/app.py:stream", Special),
+            ("/dir:$i30:$INDEX_ALLOCATION/a", Special),
+            ("/a/file:///etc/passwd", Special),
+            // Wildcards and the rest of NTFS's forbidden set.
+            ("/*.sql", Special),
+            ("/a%3f", Special),
+            ("/a%3Cb", Special),
+            ("/a%3Eb", Special),
+            ("/a%22b", Special),
+            ("/a|b", Special),
+            // Spellings that Windows shortens to another name.
+            ("/index.php.", Edge),
+            ("/index.php%20", Edge),
+            ("/index.php%2e", Edge),
+            ("/index.php. .", Edge),
+            ("/index.php%20.", Edge),
+            ("/a./b", Edge),
+            ("/a%20/b", Edge),
+            ("/%20a", Edge),
+            ("/%20", Edge),
+            ("/..%20", Dot),
+            ("/a...", Edge),
+            // Devices.
+            ("/NUL", Device),
+            ("/nul", Device),
+            ("/a/NUL/b", Device),
+            ("/NUL.txt", Device),
+            ("/nul.tar.gz", Device),
+            ("/con", Device),
+            ("/CON.txt", Device),
+            ("/prn", Device),
+            ("/AUX", Device),
+            ("/aux.h", Device),
+            ("/COM1", Device),
+            ("/com9.css", Device),
+            ("/com0", Device),
+            ("/LPT1", Device),
+            ("/lpt0.x", Device),
+            ("/COM\u{b9}", Device),
+            ("/COM%C2%B2.txt", Device),
+            ("/lpt\u{b3}", Device),
+            ("/CONIN$", Device),
+            ("/conout$", Device),
+            ("/CLOCK$", Device),
+            ("/COM1%20.txt", Device),
+            ("/NUL%20%20.x", Device),
+            ("/%4eUL", Device),
+            // Control characters.
+            ("/a%00", Control),
+            ("/a%00.html", Control),
+            ("/%00", Control),
+            ("/a%0d%0ab", Control),
+            ("/a%09", Control),
+            ("/a%1fb", Control),
+            ("/a%7f", Control),
+            ("/a%c2%85b", Control),
+            ("/a\0b", Control),
+            // Broken encodings.
+            ("/%", Encoding),
+            ("/%2", Encoding),
+            ("/%zz", Encoding),
+            ("/%%32%65", Encoding),
+            ("/a%2", Encoding),
+            ("/%u002e%u002e/a", Encoding),
+            ("/%+2e", Encoding),
+            // Overlong forms, lone surrogates, bytes that are not UTF-8.
+            ("/%c0%ae%c0%ae/a", NotUtf8),
+            ("/%c0%afetc", NotUtf8),
+            ("/%e0%80%ae", NotUtf8),
+            ("/%f0%80%80%ae", NotUtf8),
+            ("/%ed%a0%80", NotUtf8),
+            ("/%ff", NotUtf8),
+            ("/%e4", NotUtf8),
+            ("/%fe%ff", NotUtf8),
+        ];
+        assert!(corpus.len() >= 80, "{}", corpus.len());
+        for (rest, reason) in corpus {
+            assert_eq!(segments(rest), Err(*reason), "{rest:?}");
+        }
+        let long = format!("/{}", "a".repeat(MAX_SEGMENT + 1));
+        assert_eq!(segments(&long), Err(TooLong));
+        assert_eq!(segments(&"/abcdefg".repeat(MAX_PATH / 8 + 1)), Err(TooLong));
+        assert_eq!(segments(&"/%61".repeat(MAX_PATH + 1)), Err(TooLong));
+    }
+
+    #[test]
+    fn whatever_passes_stays_below_the_root() {
+        use std::path::Component;
+        // Every pair of bytes that could matter, raw and encoded, around a name.
+        for one in 0..=0x7f_u8 {
+            for two in 0..=0x7f_u8 {
+                let raw = format!("/a/%{one:02x}%{two:02x}/b%{two:02x}");
+                if let Ok(named) = segments(&raw) {
+                    let parts: Vec<_> = named.relative.components().collect();
+                    assert_eq!(parts.len(), 3, "{raw}");
+                    assert!(parts.iter().all(|part| matches!(part, Component::Normal(_))), "{raw}");
+                }
+            }
+        }
+    }
+}
