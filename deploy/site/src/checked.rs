@@ -60,7 +60,8 @@ pub enum Protocol {
     Http,
     /// Plain HTTP/1.1 that answers 308 to the same URL on this HTTPS port.
     Redirect {
-        /// The port named in the redirect's target; 443 is left out of the URL.
+        /// The port named in the redirect's target; 443 is left out of the URL. 0 where the system
+        /// chooses the port of the first https listener: then it is the one that was bound.
         https_port: u16,
     },
 }
@@ -78,7 +79,7 @@ pub struct CertificateFiles {
 #[derive(Debug, Clone, PartialEq)]
 pub struct VirtualHost {
     /// Lower-case names without port: exact (`shop.example`), wildcard (`*.shop.example`, one
-    /// label) or `*` for any other.
+    /// label), an IP address (IPv6 without brackets) or `*` for any other.
     pub names: Vec<String>,
     /// Longest prefix first.
     pub routes: Vec<Route>,
@@ -142,7 +143,8 @@ pub struct App {
     pub processes: u32,
     /// Threads of each.
     pub threads: Threads,
-    /// Environment of the workers, from `environment_file` and `environment` (which wins).
+    /// Environment of the workers, from `environment_file` and `environment` (which wins). Holds
+    /// secrets: never log an `App` or a [`Site`] with `{:?}`.
     pub environment: BTreeMap<String, String>,
     /// From dispatch to the response head.
     pub request_timeout: Duration,

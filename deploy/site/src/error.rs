@@ -1,6 +1,7 @@
 //! What is wrong with a site file. [`crate::load`] returns it; programs print it and exit with 78.
 //! It never holds the values of an `environment_file`.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,30 @@ impl ConfigError {
     /// The problems, in the file's order as far as possible.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+}
+
+/// What was found wrong so far, while the file is read.
+pub(crate) struct Problems {
+    file: PathBuf,
+    found: RefCell<Vec<Problem>>,
+}
+
+impl Problems {
+    pub(crate) fn new(file: &Path) -> Self {
+        Self { file: file.to_owned(), found: RefCell::default() }
+    }
+
+    pub(crate) fn add(&self, key: &str, message: impl Into<String>) {
+        self.push(Problem { file: self.file.clone(), key: key.to_owned(), position: None, message: message.into() });
+    }
+
+    pub(crate) fn push(&self, problem: Problem) {
+        self.found.borrow_mut().push(problem);
+    }
+
+    pub(crate) fn into_inner(self) -> Vec<Problem> {
+        self.found.into_inner()
     }
 }
 

@@ -13,6 +13,7 @@ mod raw;
 mod suggest;
 mod syntax;
 mod units;
+mod wording;
 
 use std::io;
 use std::path::Path;
@@ -32,7 +33,7 @@ pub fn load(file: &Path) -> Result<Site, ConfigError> {
     };
     // Messages name the file as the operator did.
     let value = syntax::parse(file, &bytes)?;
-    let problems = raw::Problems::new(file);
+    let problems = error::Problems::new(file);
     let origin =
         check::Origin { instance: place::instance(&path), file: path, digest: place::hexadecimal_digest(&bytes) };
     let site = check::site(&raw::Node::root(&value, &problems), origin);

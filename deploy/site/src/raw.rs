@@ -1,42 +1,17 @@
 //! The YAML as it was written: a tree whose every node knows its key path, and the small typed
 //! readers with which [`crate::check`] takes it apart. A reader that finds something wrong adds a
-//! [`Problem`] and answers `None`, so one look at the file finds everything that is wrong with it.
+//! [`crate::Problem`] and answers `None`, so one look at the file finds everything that is wrong with it.
 //! Nothing here knows a key of the site file, touches the disk or chooses a default.
 
-use std::cell::RefCell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_yaml::{Mapping, Value};
 
-use crate::error::Problem;
+use crate::error::Problems;
+use crate::wording::{any_of, join, kind, show};
 use crate::{suggest, units};
-
-/// What was found wrong so far.
-pub(crate) struct Problems {
-    file: PathBuf,
-    found: RefCell<Vec<Problem>>,
-}
-
-impl Problems {
-    pub(crate) fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), found: RefCell::default() }
-    }
-
-    pub(crate) fn add(&self, key: &str, message: impl Into<String>) {
-        self.push(Problem { file: self.file.clone(), key: key.to_owned(), position: None, message: message.into() });
-    }
-
-    pub(crate) fn push(&self, problem: Problem) {
-        self.found.borrow_mut().push(problem);
-    }
-
-    pub(crate) fn into_inner(self) -> Vec<Problem> {
-        self.found.into_inner()
-    }
-}
 
 /// A value and where it stands.
 #[derive(Clone)]
@@ -291,14 +266,6 @@ impl<'a> Table<'a> {
     }
 }
 
-/// `a, b or c`.
-fn any_of(names: &[&str]) -> String {
-    match names {
-        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => names.concat(),
-    }
-}
-
 fn as_switch(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(switch) => Some(*switch),
@@ -310,41 +277,4 @@ fn as_switch(value: &Value) -> Option<bool> {
         },
         _ => None,
     }
-}
-
-/// A key path with one more key; keys that would make it unreadable are quoted.
-fn join(path: &str, name: &str) -> String {
-    let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    let name = if plain { name.to_owned() } else { format!("{:?}", shorten(name)) };
-    if path.is_empty() { name } else { format!("{path}.{name}") }
-}
-
-/// A value as a message shows it, on one line.
-fn show(value: &Value) -> String {
-    match value {
-        Value::String(text) => format!("{:?}", shorten(text)),
-        Value::Bool(switch) => switch.to_string(),
-        Value::Number(number) => number.to_string(),
-        other => kind(other).to_owned(),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Sequence(_) => "a list",
-        Value::Mapping(_) => "a table",
-        Value::Tagged(_) => "a tagged value",
-    }
-}
-
-fn shorten(text: &str) -> String {
-    const LONGEST: usize = 100;
-    if text.chars().count() <= LONGEST {
-        return text.to_owned();
-    }
-    text.chars().take(LONGEST).chain("...".chars()).collect()
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::check::paths::Base;
-use crate::error::Problem;
-use crate::raw::{Node, Problems, Table};
+use crate::error::{Problem, Problems};
+use crate::raw::{Node, Table};
 use crate::syntax;
 
 const NAME: &str = "a name of letters, digits and _ that does not start with a digit";
