@@ -29,3 +29,99 @@ pub fn server_config(store: Arc<Store>) -> Arc<ServerConfig> {
     }
     Arc::new(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::client::{ClientConfig, ClientConnection, Resumption};
+    use rustls::pki_types::ServerName;
+    use rustls::{HandshakeKind, ProtocolVersion, RootCertStore, ServerConnection, SupportedProtocolVersion, version};
+
+    use super::*;
+    use crate::testing::Scratch;
+    use crate::{Certificate, development};
+
+    fn client(
+        trusted: &Certificate,
+        version: &'static SupportedProtocolVersion,
+        protocols: &[&str],
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.key.cert[0].clone()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_protocol_versions(&[version]).unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        config.resumption = Resumption::in_memory_sessions(4);
+        Arc::new(config)
+    }
+
+    /// Both ends in memory, until neither has anything more to say.
+    fn handshake(
+        client: Arc<ClientConfig>,
+        server: &Arc<ServerConfig>,
+        name: &'static str,
+    ) -> (ClientConnection, ServerConnection) {
+        let mut client = ClientConnection::new(client, ServerName::try_from(name).unwrap()).unwrap();
+        let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
+        while client.wants_write() || server.wants_write() {
+            let mut bytes = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut bytes).unwrap();
+            }
+            server.read_tls(&mut &bytes[..]).unwrap();
+            server.process_new_packets().unwrap();
+            bytes.clear();
+            while server.wants_write() {
+                server.write_tls(&mut bytes).unwrap();
+            }
+            client.read_tls(&mut &bytes[..]).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        (client, server)
+    }
+
+    #[test]
+    fn both_versions_are_served_and_http_2_is_preferred() {
+        let scratch = Scratch::new();
+        let certificate = development(&scratch.0, &[]).unwrap();
+        let server = server_config(Arc::new(Store::new(vec![certificate.clone()])));
+        for (version, number) in
+            [(&version::TLS12, ProtocolVersion::TLSv1_2), (&version::TLS13, ProtocolVersion::TLSv1_3)]
+        {
+            for (offered, expected) in
+                [(&["http/1.1", "h2"][..], Some(&b"h2"[..])), (&["http/1.1"], Some(b"http/1.1")), (&[], None)]
+            {
+                let (client, _) = handshake(client(&certificate, version, offered), &server, "localhost");
+                assert_eq!(client.protocol_version(), Some(number));
+                assert_eq!(client.alpn_protocol(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_that_returns_resumes_its_session() {
+        let scratch = Scratch::new();
+        let certificate = development(&scratch.0, &[]).unwrap();
+        let server = server_config(Arc::new(Store::new(vec![certificate.clone()])));
+        for version in [&version::TLS12, &version::TLS13] {
+            let config = client(&certificate, version, &["h2"]);
+            let (first, _) = handshake(Arc::clone(&config), &server, "localhost");
+            assert_eq!(first.handshake_kind(), Some(HandshakeKind::Full));
+            let (second, _) = handshake(config, &server, "localhost");
+            assert_eq!(second.handshake_kind(), Some(HandshakeKind::Resumed));
+        }
+    }
+
+    #[test]
+    fn the_client_gets_the_certificate_of_the_name_it_asks_for() {
+        let scratch = Scratch::new();
+        let one = development(&scratch.0.join("one"), &[]).unwrap();
+        let two = development(&scratch.0.join("two"), &["*.shop.example".to_owned()]).unwrap();
+        let server = server_config(Arc::new(Store::new(vec![one.clone(), two.clone()])));
+        let (client_end, _) = handshake(client(&two, &version::TLS13, &[]), &server, "www.shop.example");
+        assert_eq!(client_end.peer_certificates().unwrap(), two.key.cert);
+        // An address is never sent as a name: the default it is.
+        let (client_end, _) = handshake(client(&one, &version::TLS13, &[]), &server, "127.0.0.1");
+        assert_eq!(client_end.peer_certificates().unwrap(), one.key.cert);
+    }
+}

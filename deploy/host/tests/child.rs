@@ -1,13 +1,12 @@
 //! Child processes and what becomes of their descendants. The children are this test binary itself,
 //! started again for one of the tests below that are ignored otherwise.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod scratch;
 
 use std::env;
 use std::io::{Read, Write};
-use std::path::Path;
 use std::time::Duration;
 
 use scratch::Scratch;
@@ -230,7 +229,7 @@ async fn no_process_remains_uncollected() {
     for _ in 0..20 {
         let mut child = Spawn::new("true").start().unwrap();
         assert!(timeout(LONG, child.wait()).await.unwrap().unwrap().success());
-        assert!(!Path::new(&format!("/proc/{}", child.id())).exists());
+        assert!(!std::path::Path::new(&format!("/proc/{}", child.id())).exists());
     }
 }
 
