@@ -76,6 +76,16 @@ impl AppMetrics {
         });
     }
 
+    /// Shows the slots for which there is no worker at the moment as down and without threads.
+    pub(crate) fn set_down_unless(&self, present: impl Fn(u32) -> bool) {
+        for (slot, worker) in &*self.workers.lock() {
+            if !present(*slot) {
+                worker.set_up(false);
+                worker.set_threads(0, 0, 0);
+            }
+        }
+    }
+
     /// A request waits in the queue for as long as the guard lives.
     pub(crate) fn queued(&self) -> Held {
         Held::new(&self.queue_depth)

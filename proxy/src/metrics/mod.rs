@@ -23,10 +23,11 @@ use prometheus::{Encoder as _, IntCounter, TextEncoder};
 pub(crate) use app::AppMetrics;
 pub(crate) use held::Held;
 pub(crate) use listener::{AppReadiness, serve};
-pub(crate) use proxy::{FileMetrics, Handshake, HttpMetrics, ListenerMetrics, Version};
+pub(crate) use proxy::{Handshake, ListenerMetrics, Version};
 pub(crate) use worker::WorkerMetrics;
 
 use families::Families;
+use proxy::{FileMetrics, HttpMetrics};
 
 /// When a certificate ends, for [`Metrics::set_certificates`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -165,6 +165,23 @@ fn restarts_follow_the_app_server_through_its_own_restart() {
 }
 
 #[test]
+fn a_slot_without_a_worker_is_down() {
+    let metrics = full();
+    let app = metrics.app("shop");
+    for slot in 0..2 {
+        app.worker(slot).set_up(true);
+        app.worker(slot).set_threads(1, 4, 64);
+    }
+    app.set_down_unless(|slot| slot == 0);
+    for (name, first, second) in [("tidegate_backend_up", "1", "0"), ("tidegate_backend_threads_max", "64", "0")] {
+        for (slot, expected) in [(0, first), (1, second)] {
+            let series = format!("{name}{{app=\"shop\",worker=\"{slot}\"}}");
+            assert_eq!(value(&metrics, &series).as_deref(), Some(expected), "{series}");
+        }
+    }
+}
+
+#[test]
 fn certificates_replace_each_other() {
     let metrics = full();
     metrics.set_certificates(&[]);
