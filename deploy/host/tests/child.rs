@@ -214,6 +214,46 @@ async fn when_the_supervisor_is_killed_everything_below_it_dies() {
     supervisor.wait().unwrap();
 }
 
+/// Tells which signals arrive until one says stop.
+#[cfg(unix)]
+#[test]
+#[ignore = "a role for other tests"]
+fn role_signals() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut signals = tidegate_host::Signals::install().unwrap();
+        eprintln!("ready");
+        loop {
+            let signal = signals.next().await;
+            eprintln!("{signal:?}");
+            if signal == tidegate_host::Signal::Stop {
+                std::process::exit(0);
+            }
+        }
+    });
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn signals_are_told_one_after_the_other() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    for stop in ["TERM", "INT"] {
+        let mut spawn = role("role_signals", "");
+        spawn.output = Output::Capture;
+        let mut child = spawn.start().unwrap();
+        let mut lines = BufReader::new(child.take_stderr().unwrap()).lines();
+        for (expected, next) in [("ready", "HUP"), ("Reload", "HUP"), ("Reload", stop)] {
+            let line = timeout(LONG, lines.next_line()).await.unwrap().unwrap();
+            assert_eq!(line.as_deref(), Some(expected));
+            let pid = child.id().to_string();
+            assert!(std::process::Command::new("kill").args(["-s", next, &pid]).status().unwrap().success());
+        }
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("Stop"));
+        assert_eq!(exit_text(&mut child).await, "exit code 0");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_signal_is_told_by_name() {

@@ -227,6 +227,19 @@ mod unix {
     }
 
     #[tokio::test]
+    async fn a_directory_that_everybody_can_write_to_is_refused() {
+        let scratch = Scratch::new();
+        let endpoint = endpoint(&scratch, "open");
+        let dir = scratch.0.join("sockets");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o777)).unwrap();
+        let error = LocalListener::bind(&endpoint).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o1777)).unwrap();
+        LocalListener::bind(&endpoint).unwrap();
+    }
+
+    #[tokio::test]
     async fn a_path_that_is_too_long_is_explained() {
         let endpoint = Endpoint::Unix(format!("/tmp/{}.sock", "x".repeat(120)).into());
         for error in [LocalListener::bind(&endpoint).unwrap_err(), connect(&endpoint, soon()).await.unwrap_err()] {

@@ -27,10 +27,26 @@ pub(crate) fn local_endpoint(dir: &Path, name: &str) -> Endpoint {
 /// `None`: the backlog is full, try again.
 pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Option<Stream>> {
     match UnixStream::connect(path(endpoint)?).await {
-        Ok(stream) => Ok(Some(stream)),
+        Ok(stream) => check_peer(&stream).map(|()| Some(stream)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Our sockets are their owner's only, so one that another user lets us write to is not ours: that
+/// user made the directory first, in a place like /tmp. Root may look at everybody's.
+fn check_peer(stream: &UnixStream) -> io::Result<()> {
+    let own = own_uid();
+    let peer = stream.peer_cred()?.uid();
+    if own == 0 || peer == own || peer == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("another user listens there ({peer})")))
+}
+
+fn own_uid() -> u32 {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 #[derive(Debug)]
@@ -101,19 +117,19 @@ fn path(endpoint: &Endpoint) -> io::Result<&Path> {
     Ok(path)
 }
 
-/// Creates the directory if it is missing, checks that nobody else can put sockets into it, and locks
-/// it. An existing directory keeps its mode: it may be one that others need, like `/run`.
+/// Creates the directory if it is missing, checks that no other user could put sockets into it or
+/// replace ours, and locks it. An existing directory keeps its mode: others may need it, like `/run`.
 fn lock(dir: &Path) -> io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let file = File::open(dir)?;
     let metadata = file.metadata()?;
-    // SAFETY: geteuid has no preconditions and cannot fail.
-    let own = unsafe { libc::geteuid() };
-    if metadata.uid() != own && metadata.uid() != 0 {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            format!("{} belongs to another user ({})", dir.display(), metadata.uid()),
-        ));
+    let denied = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", dir.display())));
+    if metadata.uid() != own_uid() && metadata.uid() != 0 {
+        return denied(format!("belongs to another user ({})", metadata.uid()));
+    }
+    // In a sticky directory like /tmp everybody may create files but remove their own only.
+    if metadata.mode() & 0o1002 == 0o0002 {
+        return denied("can be written to by everybody".to_owned());
     }
     file.lock()?;
     Ok(file)
