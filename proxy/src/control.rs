@@ -50,7 +50,9 @@ enum Ended {
     Channel(#[from] tidegate_contract::LineError),
     #[error("the app server did not say hello")]
     NoHello,
-    #[error("the app server (version {0}) speaks protocol {1}, this proxy {PROTOCOL}: install the same version of both")]
+    #[error(
+        "the app server (version {0}) speaks protocol {1}, this proxy {PROTOCOL}: install the same version of both"
+    )]
     Mismatch(String, u32),
 }
 

@@ -48,6 +48,8 @@ use crate::upstream::Apps;
 
 /// Messages about drained workers on their way to the app server.
 const DRAINED: usize = 1024;
+/// Open files beside the clients' connections: workers' connections, static files, libraries.
+const FILES_BESIDE_CLIENTS: u64 = 2048;
 /// Time for the last log lines and metrics connections after everything else ended.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -64,8 +66,12 @@ pub struct Options {
 /// is answered or the drain time is over.
 pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
     match tidegate_host::raise_file_limit() {
-        Ok(limit) if limit < site.limits.connections as u64 * 2 => {
-            warn!(limit, connections = site.limits.connections, "the limit of open files is low for limits.connections");
+        Ok(limit) if limit < site.limits.connections as u64 + FILES_BESIDE_CLIENTS => {
+            warn!(
+                limit,
+                connections = site.limits.connections,
+                "the limit of open files is low for limits.connections"
+            );
         }
         Ok(_) => {}
         Err(error) => warn!(%error, "could not raise the limit of open files"),
@@ -79,6 +85,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
     for listener in &site.listeners {
         bound.push(listener::bind(listener).with_context(|| format!("cannot listen on {}", listener.address))?);
     }
+    listener::resolve_redirects(&mut bound);
     let metrics_socket = match site.metrics {
         None => None,
         Some(address) => {
@@ -139,7 +146,11 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
         let _ = listener.await;
     }
     if tokio::time::timeout(limit, shared.tasks.ended()).await.is_err() {
-        warn!(tasks = shared.tasks.count(), seconds = limit.as_secs(), "drain time is over: cutting off what still runs");
+        warn!(
+            tasks = shared.tasks.count(),
+            seconds = limit.as_secs(),
+            "drain time is over: cutting off what still runs"
+        );
     }
     stop_control.send_replace(true);
     let farewell = async {

@@ -66,7 +66,7 @@ impl Reload {
 
     /// What the proxy serves now.
     pub(crate) fn report(&self) -> ProxyReport {
-        let certificate = |certificate: &Arc<Certificate>| CertificateReport {
+        let certificate = |certificate: &Certificate| CertificateReport {
             source: certificate.source.clone(),
             names: certificate.names.clone(),
             not_after: certificate.not_after_text(),
@@ -88,7 +88,8 @@ pub(crate) fn certificates(site: &Site) -> Result<Vec<Certificate>, tidegate_cer
         return Ok(Vec::new());
     }
     if site.certificates.is_empty() {
-        let names: Vec<String> = site.hosts.iter().flat_map(|host| host.names.iter()).filter(|name| *name != "*").cloned().collect();
+        let names: Vec<String> =
+            site.hosts.iter().flat_map(|host| host.names.iter()).filter(|name| *name != "*").cloned().collect();
         let certificate = tidegate_certs::development(&site.state_dir, &names)?;
         info!(source = %certificate.source, "no certificate configured: using a self-signed one for development");
         return Ok(vec![certificate]);

@@ -42,6 +42,17 @@ pub(crate) fn bind(listener: &tidegate_site::Listener) -> io::Result<Bound> {
     Ok(Bound { socket, address, protocol: listener.protocol })
 }
 
+/// A redirect to an HTTPS listener whose port the system chose names the port it got.
+pub(crate) fn resolve_redirects(bound: &mut [Bound]) {
+    let https =
+        bound.iter().find(|listener| listener.protocol == Protocol::Https).map(|listener| listener.address.port());
+    for listener in bound {
+        if let (Protocol::Redirect { https_port: 0 }, Some(https_port)) = (listener.protocol, https) {
+            listener.protocol = Protocol::Redirect { https_port };
+        }
+    }
+}
+
 /// Everything a connection's task carries about where it came in.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
@@ -82,7 +93,9 @@ impl Bound {
                         drop(task);
                     });
                 }
-                Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection ended before it was accepted"),
+                Err(error) if is_of_one_connection(&error) => {
+                    debug!(%error, "a connection ended before it was accepted")
+                }
                 Err(error) => {
                     warn!(%error, listener = %self.address, "accept failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,6 +24,7 @@ pub(crate) struct AppMetrics {
     queue_wait_seconds: Histogram,
     request_seconds: Histogram,
     up: IntGauge,
+    processes: AtomicU32,
     restarts: Mutex<[Restarts; RestartReason::ALL.len()]>,
     // Locked when the pool changes, never while a request is served.
     workers: Mutex<HashMap<u32, Arc<WorkerMetrics>>>,
@@ -50,6 +52,7 @@ impl AppMetrics {
             queue_wait_seconds: families.app_queue_wait_seconds.with_label_values(&[name]),
             request_seconds: families.app_request_seconds.with_label_values(&[name]),
             up: families.app_up.with_label_values(&[name]),
+            processes: AtomicU32::new(0),
             restarts: Mutex::new(restarts),
             workers: Mutex::default(),
             name: name.to_owned(),
@@ -65,25 +68,30 @@ impl AppMetrics {
         Arc::clone(worker.or_insert_with(make))
     }
 
-    /// Removes the worker slots from `processes` on, after a reload that lowered their number.
-    pub(crate) fn forget_workers_from(&self, processes: u32) {
-        self.workers.lock().retain(|slot, worker| {
-            let keep = *slot < processes;
-            if !keep {
-                worker.forget();
-            }
-            keep
-        });
+    /// How many slots the site file gives the app: each has series from now on.
+    pub(crate) fn set_processes(&self, processes: u32) {
+        self.processes.store(processes, Ordering::Relaxed);
+        for slot in 0..processes {
+            self.worker(slot);
+        }
     }
 
-    /// Shows the slots for which there is no worker at the moment as down and without threads.
+    /// Shows the slots for which there is no worker at the moment as down and without threads,
+    /// and forgets those that a reload took away.
     pub(crate) fn set_down_unless(&self, present: impl Fn(u32) -> bool) {
-        for (slot, worker) in &*self.workers.lock() {
-            if !present(*slot) {
-                worker.set_up(false);
-                worker.set_threads(0, 0, 0);
+        let processes = self.processes.load(Ordering::Relaxed);
+        self.workers.lock().retain(|slot, worker| {
+            if present(*slot) {
+                return true;
             }
-        }
+            if *slot >= processes {
+                worker.forget();
+                return false;
+            }
+            worker.set_up(false);
+            worker.set_threads(0, 0, 0);
+            true
+        });
     }
 
     /// A request waits in the queue for as long as the guard lives.
@@ -128,7 +136,9 @@ impl AppMetrics {
 
     /// Takes the app's series, and its workers', out of what is shown.
     pub(super) fn forget(&self) {
-        self.forget_workers_from(0);
+        for (_, worker) in self.workers.lock().drain() {
+            worker.forget();
+        }
         let families = &self.families;
         let labels: &[&str] = &[&self.name];
         self.failures.forget(&families.app_failures, labels);

@@ -138,11 +138,6 @@ fn handles_are_the_same_until_they_are_forgotten() {
     assert!(Arc::ptr_eq(&app.worker(0), &app.worker(0)));
     assert!(Arc::ptr_eq(&metrics.listener("a"), &metrics.listener("a")));
 
-    app.worker(1);
-    app.forget_workers_from(1);
-    assert!(!encoded(&metrics).contains(r#"worker="1""#));
-    assert!(encoded(&metrics).contains(r#"worker="0""#));
-
     metrics.app("blog");
     metrics.forget_app("shop");
     let text = encoded(&metrics);
@@ -165,20 +160,24 @@ fn restarts_follow_the_app_server_through_its_own_restart() {
 }
 
 #[test]
-fn a_slot_without_a_worker_is_down() {
+fn a_slot_without_a_worker_is_down_until_a_reload_takes_it_away() {
     let metrics = full();
     let app = metrics.app("shop");
+    let up = |slot| value(&metrics, &format!("tidegate_backend_up{{app=\"shop\",worker=\"{slot}\"}}"));
+    app.set_processes(2);
+    assert_eq!([up(0), up(1)].map(Option::unwrap), ["0", "0"]);
     for slot in 0..2 {
         app.worker(slot).set_up(true);
-        app.worker(slot).set_threads(1, 4, 64);
     }
     app.set_down_unless(|slot| slot == 0);
-    for (name, first, second) in [("tidegate_backend_up", "1", "0"), ("tidegate_backend_threads_max", "64", "0")] {
-        for (slot, expected) in [(0, first), (1, second)] {
-            let series = format!("{name}{{app=\"shop\",worker=\"{slot}\"}}");
-            assert_eq!(value(&metrics, &series).as_deref(), Some(expected), "{series}");
-        }
-    }
+    assert_eq!([up(0), up(1)].map(Option::unwrap), ["1", "0"]);
+
+    app.set_processes(1);
+    app.worker(1).set_up(true);
+    app.set_down_unless(|slot| slot <= 1);
+    assert_eq!(up(1).as_deref(), Some("1"), "a draining worker is still shown");
+    app.set_down_unless(|slot| slot == 0);
+    assert_eq!([up(0).as_deref(), up(1).as_deref()], [Some("1"), None]);
 }
 
 #[test]

@@ -196,9 +196,14 @@ impl Attempts<'_> {
         let began = Instant::now();
         let lease = self.app.acquire(self.queue_timeout).await;
         let waited = began.elapsed();
-        self.app.metrics.waited(waited);
         *self.trace.queue_wait.get_or_insert_default() += waited;
-        lease.map_err(|cause| Failure::new(cause, "no worker with a free thread"))
+        match lease {
+            Ok(lease) => {
+                self.app.metrics.waited(waited);
+                Ok(lease)
+            }
+            Err(cause) => Err(Failure::new(cause, refusal(cause))),
+        }
     }
 
     /// 100 Continue is the worker's to give: it comes when the app first reads.
@@ -213,6 +218,16 @@ impl Attempts<'_> {
                 }
             });
         }
+    }
+}
+
+/// Why a request got no worker, in words.
+fn refusal(cause: Cause) -> &'static str {
+    match cause {
+        Cause::QueueFull => "every thread is busy and the queue is full (queue.size)",
+        Cause::QueueTimeout => "waited too long for a free thread (queue.timeout)",
+        Cause::Draining => "the app server is stopping",
+        _ => "no worker serves the app: it failed to start, or the app server is gone; see the app server's log",
     }
 }
 

@@ -293,9 +293,11 @@ mod tests {
             ("forwarded", "for=6.6.6.6"),
         ];
         let origin = Origin { client: "192.0.2.1".parse().unwrap(), client_port: 9, https: true, host: None };
-        for (host, sent, port) in
-            [("shop.example", "shop.example", "8443"), ("shop.example:444", "shop.example:444", "444"), ("[::1]:1", "[::1]:1", "1")]
-        {
+        for (host, sent, port) in [
+            ("shop.example", "shop.example", "8443"),
+            ("shop.example:444", "shop.example:444", "444"),
+            ("[::1]:1", "[::1]:1", "1"),
+        ] {
             let mut headers = map(&claims);
             headers.insert(HOST, HeaderValue::from_static(host));
             apply(&mut headers, &origin, 8443);
@@ -307,6 +309,9 @@ mod tests {
         }
         let mut headers = map(&[("host", "inner:8443")]);
         apply(&mut headers, &Origin { host: Some("shop.example".to_owned()), ..origin }, 8443);
-        assert_eq!((&headers[SENT_TO], &headers[PORT], &headers[HOST]), (&"shop.example".parse().unwrap(), &"443".parse().unwrap(), &"inner:8443".parse().unwrap()));
+        assert_eq!(
+            (&headers[SENT_TO], &headers[PORT], &headers[HOST]),
+            (&"shop.example".parse().unwrap(), &"443".parse().unwrap(), &"inner:8443".parse().unwrap())
+        );
     }
 }

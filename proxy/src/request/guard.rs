@@ -192,12 +192,7 @@ fn field<'a>(line: &'a [u8], minor: u8, seen: &mut Seen<'a>) -> Result<(), Failu
 }
 
 /// Checks a parsed request of HTTP/2, whose framing is not in its fields (RFC 9113 section 8).
-pub(crate) fn check_parsed(
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    limits: &Limits,
-) -> Result<(), Failure> {
+pub(crate) fn check_parsed(method: &Method, uri: &Uri, headers: &HeaderMap, limits: &Limits) -> Result<(), Failure> {
     if *method == Method::CONNECT {
         return Err(Failure::not_implemented("CONNECT"));
     }
@@ -325,7 +320,20 @@ fn is_token(bytes: &[u8]) -> bool {
             table[byte] = letter.is_ascii_alphanumeric()
                 || matches!(
                     letter,
-                    b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+                    b'!' | b'#'
+                        | b'$'
+                        | b'%'
+                        | b'&'
+                        | b'\''
+                        | b'*'
+                        | b'+'
+                        | b'-'
+                        | b'.'
+                        | b'^'
+                        | b'_'
+                        | b'`'
+                        | b'|'
+                        | b'~'
                 );
             byte += 1;
         }

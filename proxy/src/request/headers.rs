@@ -34,9 +34,7 @@ const OURS: [&str; 8] = [
 /// Removes from a client's request what must not reach a worker. The X-Forwarded-* fields are
 /// dealt with by `forwarded.rs`.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
-    strip(headers, |name, headers| {
-        is_hop_by_hop(name) || name == INTERNAL_HEADER || is_alias(name, headers)
-    });
+    strip(headers, |name, headers| is_hop_by_hop(name) || name == INTERNAL_HEADER || is_alias(name, headers));
 }
 
 /// Removes from a worker's response what must not reach a client.
@@ -163,14 +161,26 @@ mod tests {
         let cases: &[(&[(&'static str, &'static str)], &[&str])] = &[
             (&[("host", "a"), ("accept", "*/*")], &["accept", "host"]),
             (&[("host", "a"), ("connection", "keep-alive"), ("keep-alive", "timeout=5")], &["host"]),
-            (&[("connection", "close, X-Mine , upgrade"), ("x-mine", "1"), ("upgrade", "h2c"), ("cookie", "a")], &["cookie"]),
-            (&[("connection", "host, content-length"), ("host", "a"), ("content-length", "1")], &["content-length", "host"]),
+            (
+                &[("connection", "close, X-Mine , upgrade"), ("x-mine", "1"), ("upgrade", "h2c"), ("cookie", "a")],
+                &["cookie"],
+            ),
+            (
+                &[("connection", "host, content-length"), ("host", "a"), ("content-length", "1")],
+                &["content-length", "host"],
+            ),
             (&[("connection", "x-a"), ("connection", "x-b"), ("x-a", "1"), ("x-b", "1"), ("x-c", "1")], &["x-c"]),
             (&[("connection", "@, ,x y")], &[]),
             (&[("te", "trailers"), ("trailer", "x"), ("transfer-encoding", "chunked")], &[]),
             (&[("proxy-authorization", "x"), ("proxy-connection", "x"), ("proxy", "http://evil")], &[]),
-            (&[("x-tidegate", "n=1"), ("x_tidegate", "n=1"), ("x_Tidegate", "n=2"), ("x-tidegate-demo", "1")], &["x-tidegate-demo"]),
-            (&[("x_forwarded_for", "1"), ("x-forwarded_proto", "1"), ("x_request_id", "1"), ("content_length", "1")], &[]),
+            (
+                &[("x-tidegate", "n=1"), ("x_tidegate", "n=1"), ("x_Tidegate", "n=2"), ("x-tidegate-demo", "1")],
+                &["x-tidegate-demo"],
+            ),
+            (
+                &[("x_forwarded_for", "1"), ("x-forwarded_proto", "1"), ("x_request_id", "1"), ("content_length", "1")],
+                &[],
+            ),
             (&[("transfer_encoding", "chunked"), ("x_real_ip", "1"), ("forwarded", "for=1")], &["forwarded"]),
             (&[("api_key", "1"), ("x_user", "evil"), ("x-user", "good")], &["api_key", "x-user"]),
         ];
@@ -204,7 +214,9 @@ mod tests {
     #[test]
     fn only_a_well_formed_id_is_taken_over() {
         let long = "x".repeat(128);
-        for (id, taken) in [("a-1.B_2", true), (&*long, true), ("", false), ("a b", false), ("a\"b", false), ("a=b", false)] {
+        for (id, taken) in
+            [("a-1.B_2", true), (&*long, true), ("", false), ("a b", false), ("a\"b", false), ("a=b", false)]
+        {
             let mut map = HeaderMap::new();
             map.insert(REQUEST_ID, id.parse().unwrap());
             assert_eq!(request_id(&map) == id, taken, "{id:?}");

@@ -232,7 +232,9 @@ impl Story<'_> {
         match body {
             Body::Empty => exchange.send_head(head).await.map_err(client_failure),
             Body::Full(bytes) => exchange.send_whole(head, bytes).await.map_err(client_failure),
-            Body::File(_) if self.facts.method == Method::HEAD => exchange.send_head(head).await.map_err(client_failure),
+            Body::File(_) if self.facts.method == Method::HEAD => {
+                exchange.send_head(head).await.map_err(client_failure)
+            }
             Body::File(mut file) => {
                 exchange.send_head(head).await.map_err(client_failure)?;
                 while let Some(piece) = file.next().await.map_err(|error| {

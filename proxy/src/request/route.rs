@@ -46,8 +46,7 @@ impl Router {
 
     /// Of hosts with the same name the first wins.
     fn of(hosts: &[VirtualHost]) -> Self {
-        let mut router =
-            Self { hosts: hosts.to_vec(), exact: HashMap::new(), wildcards: HashMap::new(), any: None };
+        let mut router = Self { hosts: hosts.to_vec(), exact: HashMap::new(), wildcards: HashMap::new(), any: None };
         for (index, host) in hosts.iter().enumerate() {
             for name in &host.names {
                 if name == "*" {

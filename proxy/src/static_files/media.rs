@@ -18,7 +18,8 @@ pub(super) fn of(path: &Path) -> HeaderValue {
         Some("text/javascript" | "application/javascript") => "text/javascript; charset=utf-8",
         Some("application/json") => "application/json; charset=utf-8",
         Some(text) if text.starts_with("text/") => {
-            return HeaderValue::try_from(format!("{text}; charset=utf-8")).unwrap_or(HeaderValue::from_static("text/plain"));
+            return HeaderValue::try_from(format!("{text}; charset=utf-8"))
+                .unwrap_or(HeaderValue::from_static("text/plain"));
         }
         Some(other) => other,
         None => "application/octet-stream",

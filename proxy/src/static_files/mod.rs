@@ -157,9 +157,7 @@ impl Lookup {
 
     /// A path that cannot be opened: a directory with an index, or nothing that may be seen.
     fn nothing_there(&self, error: &io::Error) -> Result<Answer, Failure> {
-        use io::ErrorKind::{
-            InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
-        };
+        use io::ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied};
         let absent = |error: &io::Error| {
             matches!(
                 error.kind(),

@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn ranges_select_bytes() {
         use Selected::{Many, Nothing, One, Whole};
-        let twenty = format!("bytes={}", (0..20).map(|n| format!("{}-{}", n * 500, n * 500)).collect::<Vec<_>>().join(","));
+        let twenty =
+            format!("bytes={}", (0..20).map(|n| format!("{}-{}", n * 500, n * 500)).collect::<Vec<_>>().join(","));
         for (range, expected) in [
             ("bytes=0-0", One(span(0, 1))),
             ("bytes=0-499", One(span(0, 500))),

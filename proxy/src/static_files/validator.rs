@@ -3,9 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::header::{
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
-};
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The first second that an HTTP date cannot say: the year 10000.
@@ -184,7 +182,9 @@ mod tests {
         assert_eq!(other(16, 255).as_deref(), Some("\"ff-10\""));
         assert_ne!(other(16, 255), other(17, 255));
         assert_ne!(other(16, 255), other(16, 256));
-        for time in [None, Some(UNIX_EPOCH - Duration::from_secs(1)), Some(UNIX_EPOCH + Duration::from_secs(END_OF_DATES))] {
+        for time in
+            [None, Some(UNIX_EPOCH - Duration::from_secs(1)), Some(UNIX_EPOCH + Duration::from_secs(END_OF_DATES))]
+        {
             let validator = Validator::of(1, time);
             assert_eq!((validator.tag(), validator.last_modified()), (None, None));
         }

@@ -217,9 +217,8 @@ impl<W> Slots<W> {
 
     /// Draining workers on which nothing runs any more, each named once.
     pub(super) fn take_drained(&mut self) -> Vec<Generation> {
-        let done = |worker: &&mut Candidate| {
-            worker.phase == WorkerPhase::Draining && worker.in_use == 0 && !worker.drained
-        };
+        let done =
+            |worker: &&mut Candidate| worker.phase == WorkerPhase::Draining && worker.in_use == 0 && !worker.drained;
         self.workers
             .iter_mut()
             .filter(done)

@@ -18,10 +18,10 @@ use tidegate_host::Endpoint;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-pub(crate) use self::call::{Answer, CallFailure, Deadlines};
-pub(crate) use self::connection::{BodyPart, BodySender, RequestBody};
 use self::admission::{Admission, Slots, Ticket};
+pub(crate) use self::call::{Answer, CallFailure, Deadlines};
 use self::connection::Connection;
+pub(crate) use self::connection::{BodyPart, BodySender, RequestBody};
 use crate::metrics::{AppMetrics, AppReadiness, Held, Metrics, WorkerMetrics};
 
 /// A draining worker on which nothing runs any more.
@@ -58,6 +58,7 @@ impl Apps {
             keep
         });
         for app in &site.apps {
+            self.metrics.app(&app.name).set_processes(app.processes);
             match apps.get(&app.name) {
                 Some(known) => known.inner.lock().slots.resize(app.queue.size),
                 None => {
@@ -107,6 +108,7 @@ impl Apps {
                 inner.slots.take_hopeless()
             };
             app.metrics.set_up(false);
+            app.metrics.set_down_unless(|_| false);
             refuse(waiting, Cause::NoBackend);
         }
     }
@@ -282,6 +284,7 @@ impl App {
             *threads += worker.threads;
             *max = worker.threads_max;
         }
+        self.metrics.set_down_unless(|slot| slots.contains_key(&slot));
         for (slot, (up, busy, threads, max)) in slots {
             let metrics = self.metrics.worker(slot);
             metrics.set_up(up);
@@ -303,7 +306,8 @@ impl App {
                 if unreachable {
                     inner.slots.set_unreachable(generation, false);
                 }
-                let busy = inner.backends.get(&generation).is_none_or(|backend| backend.is_busy.load(Ordering::Relaxed));
+                let busy =
+                    inner.backends.get(&generation).is_none_or(|backend| backend.is_busy.load(Ordering::Relaxed));
                 inner.slots.sweep_held(generation, !busy);
             }
         }
