@@ -1,1 +1,52 @@
-fn main() {}
+//! `tidegate`, the operator's command: writes and checks site files, runs the pair of programs, and
+//! talks to a running pair over its control channel. It never serves a request and never imports an
+//! app: that is left to the programs beside it.
+
+mod args;
+mod check;
+mod control;
+mod failure;
+mod init;
+mod reload;
+mod status;
+mod style;
+mod table;
+mod up;
+
+use std::io::{IsTerminal as _, stderr, stdout};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Arguments, Command};
+use crate::failure::Failure;
+use crate::style::Style;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let out = Style::choose(arguments.color, stdout().is_terminal());
+    let err = Style::choose(arguments.color, stderr().is_terminal());
+    match run(&arguments, out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprint!("{}", failure.show(err));
+            ExitCode::from(failure.exit())
+        }
+    }
+}
+
+fn run(arguments: &Arguments, style: Style) -> Result<(), Failure> {
+    // One thread is enough for a command that waits; children are reaped by threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("failed to start: {error}")))?;
+    let config = &arguments.config;
+    match &arguments.command {
+        Command::Init(init) => crate::init::run(init, style),
+        Command::Check(check) => runtime.block_on(crate::check::run(config, check, style)),
+        Command::Up(up) => runtime.block_on(crate::up::run(config, up, style)),
+        Command::Status(status) => runtime.block_on(crate::status::run(config, status, style)),
+        Command::Reload => runtime.block_on(crate::reload::run(config, style)),
+    }
+}

@@ -1,0 +1,110 @@
+//! The command line. `main` parses it; docs/commands.md describes it at more length.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   good
+  1   failure: something is wrong, or nothing runs
+  2   wrong command line
+  78  the site file is wrong
+
+First steps, in an application's directory:
+  tidegate init    write tidegate.yaml
+  tidegate check   see whether it would start
+  tidegate up      start it";
+
+/// Serves Python WSGI applications: one YAML file, one pair of processes.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    /// The site file.
+    #[arg(long, global = true, value_name = "FILE", env = "TIDEGATE_CONFIG", default_value = "tidegate.yaml")]
+    pub(crate) config: PathBuf,
+
+    /// When to use colours; `auto` is on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented tidegate.yaml for an application's directory.
+    Init(Init),
+    /// Check the site file, certificates, ports and that every app can be imported.
+    Check(Check),
+    /// Run the site in the foreground until Ctrl-C.
+    Up(Up),
+    /// Show the apps and workers of the running site.
+    Status(Status),
+    /// Load the site file, certificates and app code anew, without dropping a request.
+    Reload,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The application's directory.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) directory: PathBuf,
+
+    /// The WSGI callable, such as shop.wsgi:application, instead of looking for it.
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) wsgi: Option<String>,
+
+    /// Replace a tidegate.yaml that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Leave out the import of the apps.
+    #[arg(long)]
+    pub(crate) no_import: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// No report on standard output; the programs' logs stay.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Everything, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_for_all_stand_before_and_after_the_command() {
+        for line in [["tidegate", "--config", "a.yaml", "status"], ["tidegate", "status", "--config", "a.yaml"]] {
+            let arguments = Arguments::try_parse_from(line).unwrap();
+            assert_eq!(arguments.config, PathBuf::from("a.yaml"));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The command's end of the control channel (docs/architecture.md, "Control channel"). Used by every
+//! command that talks to a running site; decides nothing about what the answers mean.
+
+use std::io;
+use std::time::Duration;
+
+use thiserror::Error;
+use tidegate_contract::{FromServer, LineError, Lines, PROTOCOL, Role, StatusReport, ToServer};
+use tidegate_host::{Endpoint, LocalStream};
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::time::{Instant, timeout};
+
+/// The app server answers from memory; longer means that it is stopped or that its host thrashes.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// An open control channel.
+#[derive(Debug)]
+pub(crate) struct Control {
+    lines: Lines<ReadHalf<LocalStream>>,
+    writer: WriteHalf<LocalStream>,
+}
+
+/// Why the running site could not be asked.
+#[derive(Debug, Error)]
+pub(crate) enum ControlError {
+    #[error("no Tidegate runs this site")]
+    NotRunning,
+    #[error("failed to reach the app server at {endpoint}: {source}")]
+    Unreachable { endpoint: Endpoint, source: io::Error },
+    #[error("the app server's {0}")]
+    Channel(#[from] LineError),
+    #[error("the app server closed the channel")]
+    Closed,
+    #[error("the app server (version {version}) speaks protocol {theirs}, this command {PROTOCOL}")]
+    Protocol { version: String, theirs: u32 },
+    #[error("the app server has not answered for {} s", .0.as_secs())]
+    Silent(Duration),
+    #[error("the app server answered something else than was asked")]
+    Unexpected,
+}
+
+impl Control {
+    /// Connects and exchanges greetings.
+    pub(crate) async fn connect(endpoint: &Endpoint, patience: Duration) -> Result<Self, ControlError> {
+        let stream =
+            tidegate_host::connect(endpoint, Instant::now() + patience).await.map_err(|source| {
+                match source.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotRunning,
+                    _ => ControlError::Unreachable { endpoint: endpoint.clone(), source },
+                }
+            })?;
+        let (reader, writer) = tokio::io::split(stream);
+        let mut control = Self { lines: Lines::new(reader), writer };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        control.send(&ToServer::Hello { protocol: PROTOCOL, version, role: Role::Command }).await?;
+        match control.receive(ANSWER).await? {
+            FromServer::Hello { protocol: PROTOCOL, .. } => Ok(control),
+            FromServer::Hello { protocol, version } => Err(ControlError::Protocol { version, theirs: protocol }),
+            _ => Err(ControlError::Unexpected),
+        }
+    }
+
+    /// Everything that `tidegate status` shows.
+    pub(crate) async fn status(&mut self) -> Result<StatusReport, ControlError> {
+        self.send(&ToServer::Status).await?;
+        match self.receive(ANSWER).await? {
+            FromServer::Status(report) => Ok(report),
+            _ => Err(ControlError::Unexpected),
+        }
+    }
+
+    /// Asks for a reload and waits for its end: `Some` is the reason why nothing was changed.
+    /// `silence` bounds the time between two lines of progress.
+    pub(crate) async fn reload(
+        &mut self,
+        silence: Duration,
+        mut progress: impl FnMut(&str),
+    ) -> Result<Option<String>, ControlError> {
+        self.send(&ToServer::Reload).await?;
+        loop {
+            match self.receive(silence).await? {
+                FromServer::Progress { text } => progress(&text),
+                FromServer::Done { error } => return Ok(error),
+                _ => return Err(ControlError::Unexpected),
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &ToServer) -> Result<(), ControlError> {
+        timeout(ANSWER, Lines::write(&mut self.writer, message)).await.map_err(|_| ControlError::Silent(ANSWER))??;
+        Ok(())
+    }
+
+    async fn receive(&mut self, patience: Duration) -> Result<FromServer, ControlError> {
+        let next = timeout(patience, self.lines.next()).await.map_err(|_| ControlError::Silent(patience))?;
+        next?.ok_or(ControlError::Closed)
+    }
+}
+
+impl ControlError {
+    /// As a command's failure, with the next step.
+    pub(crate) fn into_failure(self) -> crate::failure::Failure {
+        let next = match self {
+            Self::NotRunning => "start it with `tidegate up`",
+            Self::Protocol { .. } => "install command and programs of one version, then start the site again",
+            Self::Unreachable { .. } => "run this command under the account that runs the site, or as administrator",
+            Self::Channel(_) | Self::Closed | Self::Silent(_) | Self::Unexpected => "look into the app server's log",
+        };
+        crate::failure::Failure::new(self.to_string()).next(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_site_that_does_not_run_is_told_apart() {
+        let directory = std::env::temp_dir();
+        let endpoint = Endpoint::local(&directory, &format!("tidegate-cli-nothing-{}", std::process::id()));
+        let error = Control::connect(&endpoint, Duration::from_secs(5)).await.unwrap_err();
+        assert!(matches!(error, ControlError::NotRunning), "{error}");
+    }
+}

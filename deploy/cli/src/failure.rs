@@ -1,0 +1,81 @@
+//! How a command fails: exit code, what is wrong, and the operator's next step. `main` shows it.
+
+use std::fmt::Write as _;
+
+use tidegate_site::ConfigError;
+
+use crate::style::Style;
+
+/// A command's failure. Every failure ends with a next step.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    exit: u8,
+    message: String,
+    next: String,
+}
+
+/// Exit code of everything that goes wrong at run time.
+const FAILED: u8 = 1;
+/// Exit code of a site file that is wrong (`EX_CONFIG` of sysexits.h).
+pub(crate) const BAD_CONFIGURATION: u8 = 78;
+
+impl Failure {
+    /// A failure at run time.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { exit: FAILED, message: message.into(), next: "run `tidegate check`, which looks at everything".into() }
+    }
+
+    /// The same with another next step.
+    pub(crate) fn next(self, next: impl Into<String>) -> Self {
+        Self { next: next.into(), ..self }
+    }
+
+    /// The same with another exit code.
+    pub(crate) fn exit_with(self, exit: u8) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// A site file that is wrong, or is not there.
+    pub(crate) fn configuration(file: &std::path::Path, error: &ConfigError) -> Self {
+        let next = if file.exists() {
+            "correct the file, then run `tidegate check`"
+        } else {
+            "run `tidegate init` in the application's directory, or name the file with --config"
+        };
+        Self { exit: BAD_CONFIGURATION, message: error.to_string(), next: next.into() }
+    }
+
+    pub(crate) fn exit(&self) -> u8 {
+        self.exit
+    }
+
+    /// What is written to standard error.
+    pub(crate) fn show(&self, style: Style) -> String {
+        let mut out = String::new();
+        for line in self.message.lines() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{} {line}", style.bad("error:"));
+        }
+        let _ = writeln!(out, "{} {}", style.quiet("next: "), self.next);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_marked_and_the_next_step_comes_last() {
+        let failure = Failure::new("one\ntwo").next("do this");
+        assert_eq!(failure.show(Style::plain()), "error: one\nerror: two\nnext:  do this\n");
+    }
+
+    #[test]
+    fn a_missing_site_file_leads_to_init() {
+        let file = std::path::Path::new("no-such-directory/tidegate.yaml");
+        let failure = Failure::configuration(file, &tidegate_site::load(file).unwrap_err());
+        assert_eq!(failure.exit(), BAD_CONFIGURATION);
+        assert!(failure.show(Style::plain()).contains("tidegate init"));
+    }
+}

@@ -1,0 +1,126 @@
+//! Detection in directories made for each test; what `init` writes for them must load.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::init::{place, write};
+
+/// A directory that is removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(files: &[(&str, &str)]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // A space and letters outside ASCII: paths have them.
+        let name = format!("tidegate init {} {number} ä", std::process::id());
+        let scratch = Self(std::env::temp_dir().join(name));
+        for (file, text) in files {
+            let path = scratch.0.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        scratch
+    }
+
+    /// Detects, writes and loads, and answers what was found.
+    fn init(&self, wsgi: Option<&str>) -> Found {
+        let found = detect(&self.0, wsgi).expect("an application");
+        let file = self.0.join("tidegate.yaml");
+        place(&file, &write::site(&found, "shop")).unwrap();
+        let site = tidegate_site::load(&file).unwrap();
+        assert_eq!(site.apps[0].wsgi, found.wsgi);
+        found
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const MANAGE: &str = "import os\ndef main():\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n";
+const FLASK: &str = "from flask import Flask\napp = Flask(__name__)\n";
+
+fn venv(name: &str) -> String {
+    tidegate_host::venv_python(Path::new(name)).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_flask_module_with_its_virtualenv_and_static_files() {
+    let python = venv(".venv");
+    let scratch = Scratch::new(&[("app.py", FLASK), ("static/site.css", ""), (&python, "")]);
+    let found = scratch.init(None);
+    assert_eq!(found.wsgi, "app:app");
+    assert_eq!(found.kind, "Flask");
+    assert_eq!(found.virtualenv.as_deref(), Some(".venv"));
+    assert_eq!(found.files.map(|files| (files.path, files.directory)), Some(("/static".into(), "static".into())));
+}
+
+#[test]
+fn wsgi_py_goes_before_the_module_that_it_imports_from() {
+    let scratch = Scratch::new(&[("app.py", FLASK), ("wsgi.py", "from app import app as application\n")]);
+    let found = scratch.init(None);
+    assert_eq!((found.wsgi.as_str(), found.others.as_slice()), ("wsgi:application", &["app:app".to_owned()][..]));
+}
+
+#[test]
+fn a_factory_in_a_package_and_below_src() {
+    let factory = "from flask import Flask\n\ndef create_app():\n    return Flask(__name__)\n";
+    let scratch = Scratch::new(&[("shop/__init__.py", factory), ("setup.py", "app = Flask('no')")]);
+    let found = scratch.init(None);
+    assert_eq!((found.wsgi.as_str(), found.directory), ("shop:create_app()", None));
+    let scratch = Scratch::new(&[("src/shop/__init__.py", ""), ("src/shop/web.py", factory)]);
+    let found = scratch.init(None);
+    assert_eq!((found.wsgi.as_str(), found.directory.as_deref()), ("shop.web:create_app()", Some("src")));
+}
+
+#[test]
+fn a_django_project_with_collected_files() {
+    let settings = "WSGI_APPLICATION = 'shop.wsgi.application'\nSTATIC_URL = '/assets/'\n\
+                    STATIC_ROOT = BASE_DIR / 'collected'\n";
+    let files = [("manage.py", MANAGE), ("shop/settings.py", settings), ("shop/wsgi.py", ""), ("collected/a.css", "")];
+    let found = Scratch::new(&files).init(None);
+    assert_eq!((found.wsgi.as_str(), found.kind.as_str()), ("shop.wsgi:application", "Django"));
+    assert_eq!(found.environment, [("DJANGO_SETTINGS_MODULE".to_owned(), "shop.settings".to_owned())]);
+    let expected = StaticFiles { path: "/assets".into(), directory: "collected".into(), exists: true };
+    assert_eq!(found.files, Some(expected));
+}
+
+#[test]
+fn a_django_project_below_with_split_settings_and_no_files_yet() {
+    let manage = MANAGE.replace("shop.settings", "shop.settings.dev");
+    let files = [
+        ("backend/manage.py", manage.as_str()),
+        ("backend/shop/settings/dev.py", "from .base import *\n"),
+        ("backend/shop/settings/base.py", "STATIC_ROOT = os.path.join(BASE_DIR, \"staticfiles\")\n"),
+        ("backend/shop/wsgi.py", "application = get_wsgi_application()\n"),
+    ];
+    let found = Scratch::new(&files).init(None);
+    assert_eq!((found.wsgi.as_str(), found.directory.as_deref()), ("shop.wsgi:application", Some("backend")));
+    let files = found.files.unwrap();
+    assert_eq!((files.directory.as_str(), files.exists), ("backend/staticfiles", false));
+}
+
+#[test]
+fn the_operators_word_counts() {
+    let scratch = Scratch::new(&[("app.py", FLASK)]);
+    assert_eq!(scratch.init(Some("other.module:make()")).wsgi, "other.module:make()");
+}
+
+#[test]
+fn a_target_that_cannot_be_leaves_the_old_file() {
+    let scratch = Scratch::new(&[("app.py", FLASK), ("tidegate.yaml", "old")]);
+    let file = scratch.0.join("tidegate.yaml");
+    let found = detect(&scratch.0, Some("app.py")).unwrap();
+    assert!(place(&file, &write::site(&found, "shop")).is_err());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+    assert_eq!(entries(&scratch.0).len(), 2);
+}
+
+#[test]
+fn nothing_is_found_where_there_is_nothing() {
+    let scratch = Scratch::new(&[("notes.txt", "app = Flask()"), ("tool.py", "print('hello')")]);
+    assert_eq!(detect(&scratch.0, None), None);
+}

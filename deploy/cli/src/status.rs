@@ -1,0 +1,224 @@
+//! `tidegate status`: what the running site does, as a table for people or JSON for machines.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use tidegate_contract::{
+    AppPhase, AppState, CertificateReport, ListenerReport, ProxyReport, StatusReport, WorkerPhase, WorkerState,
+};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::args;
+use crate::control::Control;
+use crate::failure::Failure;
+use crate::style::Style;
+use crate::table::{Cell, Tone, render};
+
+/// To connect to an app server that runs.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A certificate that ends sooner deserves a warning: renewal twice failed by then, usually.
+pub(crate) const EXPIRY_WARNING_DAYS: i64 = 21;
+
+/// Runs the command.
+pub(crate) async fn run(config: &Path, arguments: &args::Status, style: Style) -> Result<(), Failure> {
+    let site = tidegate_site::load(config).map_err(|error| Failure::configuration(config, &error))?;
+    let mut control =
+        Control::connect(&site.control_endpoint(), CONNECT).await.map_err(|error| error.into_failure())?;
+    let report = control.status().await.map_err(|error| error.into_failure())?;
+    if arguments.json {
+        let json = serde_json::to_string_pretty(&report).map_err(|error| Failure::new(error.to_string()))?;
+        println!("{json}");
+    } else {
+        print!("{}", show(&report, OffsetDateTime::now_utc(), style));
+    }
+    Ok(())
+}
+
+/// The whole report.
+fn show(report: &StatusReport, now: OffsetDateTime, style: Style) -> String {
+    let mut out = format!("{} ({}, app server {})\n\n", style.strong(&report.site), report.version, report.pid);
+    let rows: Vec<_> = report.pool.apps.iter().flat_map(rows).collect();
+    out.push_str(&render(["APP", "WORKER", "PHASE", "PID", "BUSY", "THREADS", "MAX", "RESTARTS"], &rows, style));
+    for app in &report.pool.apps {
+        if let Some(detail) = &app.detail {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "\n{} {}", style.bad(format_args!("{}:", app.name)), detail.trim_end());
+        }
+    }
+    out.push('\n');
+    match &report.proxy {
+        Some(proxy) => out.push_str(&proxy_lines(proxy, now, style)),
+        None => {
+            let _ = writeln!(out, "{}", style.bad("no proxy is connected: nobody can reach the site"));
+        }
+    }
+    out
+}
+
+/// One row a worker; an app without workers has one as well.
+fn rows(app: &AppState) -> Vec<[Cell; 8]> {
+    let phase = match app.phase {
+        AppPhase::Starting => Cell::toned("starting", Tone::Warning),
+        AppPhase::Ready => Cell::toned("ready", Tone::Good),
+        AppPhase::Failed => Cell::toned("failed", Tone::Bad),
+        AppPhase::Stopping => Cell::toned("stopping", Tone::Warning),
+    };
+    let restarts = restarts(app);
+    if app.workers.is_empty() || app.phase == AppPhase::Failed {
+        let none = || Cell::new("-");
+        return vec![[Cell::new(&app.name), none(), phase, none(), none(), none(), none(), Cell::new(restarts)]];
+    }
+    let row = |(index, worker): (usize, &WorkerState)| {
+        let phase = match worker.phase {
+            WorkerPhase::Starting => Cell::toned("starting", Tone::Warning),
+            WorkerPhase::Ready => Cell::toned("ready", Tone::Good),
+            WorkerPhase::Unresponsive => Cell::toned("unresponsive", Tone::Bad),
+            WorkerPhase::Draining => Cell::toned("draining", Tone::Warning),
+        };
+        [
+            Cell::new(&app.name),
+            Cell::new(worker.slot),
+            phase,
+            Cell::new(worker.pid),
+            Cell::new(worker.threads_busy),
+            Cell::new(worker.threads),
+            Cell::new(worker.threads_max),
+            // They are counted for the app, so one of its rows shows them.
+            Cell::new(if index == 0 { restarts.as_str() } else { "" }),
+        ]
+    };
+    app.workers.iter().enumerate().map(row).collect()
+}
+
+/// `3 (died 2, timeout 1)`.
+fn restarts(app: &AppState) -> String {
+    let counted: Vec<_> = app.restarts.iter().filter(|(_, count)| *count > 0).collect();
+    let total: u64 = counted.iter().map(|(_, count)| count).sum();
+    if total == 0 {
+        return "0".to_owned();
+    }
+    let reasons: Vec<String> = counted.iter().map(|(reason, count)| format!("{} {count}", reason.label())).collect();
+    format!("{total} ({})", reasons.join(", "))
+}
+
+fn proxy_lines(proxy: &ProxyReport, now: OffsetDateTime, style: Style) -> String {
+    let mut out = format!("proxy {} ({})\n", proxy.pid, proxy.version);
+    for listener in &proxy.listeners {
+        let _ = writeln!(out, "  {:<34} {}", listener.url, purpose(listener));
+    }
+    for certificate in &proxy.certificates {
+        let _ = writeln!(out, "  certificate {}", certificate_line(certificate, now, style));
+    }
+    if let Some(metrics) = &proxy.metrics {
+        let _ = writeln!(out, "  metrics http://{metrics}/metrics");
+    }
+    out
+}
+
+/// What a listener is for.
+pub(crate) fn purpose(listener: &ListenerReport) -> String {
+    let purpose = match (listener.redirects, listener.tls) {
+        (true, _) => "redirects to https",
+        (false, true) => "HTTP/1.1 and HTTP/2 over TLS",
+        (false, false) => "plain HTTP/1.1",
+    };
+    format!("{purpose}, on {}", listener.address)
+}
+
+/// Source, names and end of a certificate, with a warning when the end is near.
+pub(crate) fn certificate_line(certificate: &CertificateReport, now: OffsetDateTime, style: Style) -> String {
+    let names = certificate.names.join(", ");
+    let line = format!("{} for {names}, until {}", certificate.source, day(&certificate.not_after));
+    let days = OffsetDateTime::parse(&certificate.not_after, &Rfc3339).map(|end| (end - now).whole_days());
+    match days {
+        Ok(days) if days < 0 => format!("{line} {}", style.bad("(EXPIRED)")),
+        Ok(days) if days < EXPIRY_WARNING_DAYS => {
+            format!("{line} {}", style.warning(format_args!("({days} days left)")))
+        }
+        Ok(days) => format!("{line} ({days} days left)"),
+        Err(_) => line,
+    }
+}
+
+/// The date of an RFC 3339 time stamp.
+fn day(stamp: &str) -> &str {
+    stamp.split('T').next().unwrap_or(stamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_contract::{PoolState, RestartReason};
+
+    fn worker(slot: u32, phase: WorkerPhase) -> WorkerState {
+        WorkerState {
+            slot,
+            generation: 1,
+            endpoint: "tcp:127.0.0.1:1".to_owned(),
+            threads_max: 64,
+            phase,
+            pid: 4000 + slot,
+            threads_busy: slot,
+            threads: 4,
+        }
+    }
+
+    fn app(name: &str, phase: AppPhase, workers: Vec<WorkerState>) -> AppState {
+        AppState { name: name.to_owned(), phase, detail: None, workers, restarts: Vec::new() }
+    }
+
+    fn certificate(not_after: &str) -> CertificateReport {
+        CertificateReport {
+            source: "tls/shop.pem".to_owned(),
+            names: vec!["shop.example".to_owned()],
+            not_after: not_after.to_owned(),
+            self_signed: false,
+        }
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_worker_and_each_failed_app() {
+        let mut shop =
+            app("shop", AppPhase::Ready, vec![worker(0, WorkerPhase::Ready), worker(1, WorkerPhase::Unresponsive)]);
+        shop.restarts = vec![(RestartReason::Died, 2), (RestartReason::Timeout, 1), (RestartReason::Reload, 0)];
+        let mut wiki = app("wiki", AppPhase::Failed, vec![]);
+        wiki.detail = Some("ModuleNotFoundError: No module named 'wiki'\n".to_owned());
+        let report = StatusReport {
+            pid: 7,
+            version: "0.1.0".to_owned(),
+            site: "/srv/tidegate.yaml".to_owned(),
+            pool: PoolState { apps: vec![shop, wiki] },
+            proxy: None,
+        };
+        let expected = "\
+/srv/tidegate.yaml (0.1.0, app server 7)
+
+APP   WORKER  PHASE         PID   BUSY  THREADS  MAX  RESTARTS
+shop  0       ready         4000  0     4        64   3 (died 2, timeout 1)
+shop  1       unresponsive  4001  1     4        64
+wiki  -       failed        -     -     -        -    0
+
+wiki: ModuleNotFoundError: No module named 'wiki'
+
+no proxy is connected: nobody can reach the site
+";
+        assert_eq!(show(&report, OffsetDateTime::UNIX_EPOCH, Style::plain()), expected);
+    }
+
+    #[test]
+    fn a_certificate_near_its_end_says_so() {
+        let now = OffsetDateTime::parse("2026-11-22T00:00:00Z", &Rfc3339).unwrap();
+        for (end, says) in [
+            ("2027-11-22T00:00:00Z", "until 2027-11-22 (365 days left)"),
+            ("2026-12-01T00:00:00Z", "until 2026-12-01 (9 days left)"),
+            ("2026-11-20T00:00:00Z", "until 2026-11-20 (EXPIRED)"),
+            ("whenever", "until whenever"),
+        ] {
+            let line = certificate_line(&certificate(end), now, Style::plain());
+            assert!(line.ends_with(says), "{line}");
+        }
+    }
+}
