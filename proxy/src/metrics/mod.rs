@@ -32,7 +32,7 @@ use proxy::{FileMetrics, HttpMetrics};
 /// When a certificate ends, for [`Metrics::set_certificates`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CertificateExpiry {
-    /// Where it comes from: a path, or `self-signed: path`.
+    /// The file it comes from.
     pub(crate) source: String,
     /// The first name it covers.
     pub(crate) name: String,
