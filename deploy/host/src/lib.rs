@@ -65,7 +65,8 @@ pub fn runtime_dir() -> PathBuf {
 }
 
 /// Kills this process and what it started, at once. For a child of [`Spawn`] that finds itself
-/// abandoned. Where a job object does that (Windows) it returns without doing anything.
+/// abandoned. Returns without doing anything where a job object sees to it (Windows), and in a
+/// process that [`Spawn`] did not start.
 pub fn kill_own_group() {
     sys::kill_own_group();
 }

@@ -35,7 +35,8 @@ fn live_connected() {
     runtime.block_on(async {
         let endpoint = env::var("ENDPOINT").unwrap().parse().unwrap();
         let _alive = connect(&endpoint, Instant::now() + LONG).await.unwrap();
-        tokio::time::sleep(LONG).await;
+        // Longer than any test waits: only being killed ends it in time.
+        tokio::time::sleep(10 * LONG).await;
     });
 }
 
@@ -212,6 +213,30 @@ async fn when_the_supervisor_is_killed_everything_below_it_dies() {
         std::process::Command::new(&spawn.program).args(&spawn.arguments).envs(spawn.environment).spawn().unwrap();
     all_ended(&mut listener, 3, || supervisor.kill().unwrap()).await;
     supervisor.wait().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "a role for other tests"]
+fn role_gives_up() {
+    let arguments = ["--ignored", "--exact", "--nocapture", "role_grandchild"];
+    let grandchild = std::process::Command::new(env::current_exe().unwrap()).args(arguments).spawn().unwrap();
+    std::mem::forget(grandchild);
+    let _ = std::io::stdin().read(&mut [0; 1]);
+    tidegate_host::kill_own_group();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_abandoned_child_takes_what_it_started_along() {
+    let scratch = Scratch::new();
+    let endpoint = endpoint(&scratch);
+    let mut listener = LocalListener::bind(&endpoint).unwrap();
+    let mut spawn = role("role_gives_up", &endpoint.to_string());
+    spawn.stdin = Stdin::Pipe;
+    let mut child = spawn.start().unwrap();
+    all_ended(&mut listener, 1, || child.close_stdin()).await;
+    assert_eq!(exit_text(&mut child).await, "signal 9 (SIGKILL)");
 }
 
 /// Tells which signals arrive until one says stop.

@@ -73,6 +73,11 @@ pub(crate) fn runtime_dir() -> PathBuf {
 }
 
 pub(crate) fn kill_own_group() {
-    // SAFETY: kill has no memory preconditions; group 0 is the caller's own.
-    unsafe { libc::kill(0, libc::SIGKILL) };
+    // SAFETY: none of the calls has memory preconditions; group 0 is the caller's own.
+    unsafe {
+        // Otherwise the group is that of whoever started us by hand.
+        if libc::getpgrp() == libc::getpid() {
+            libc::kill(0, libc::SIGKILL);
+        }
+    }
 }
