@@ -96,11 +96,6 @@ impl Failure {
         failure
     }
 
-    /// The same failure with another Retry-After.
-    pub(crate) fn retry_after(self, seconds: u32) -> Self {
-        Self { retry_after: Some(seconds), ..self }
-    }
-
     /// A request whose meaning is in doubt: 400 and the connection ends.
     pub(crate) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Cause::BadRequest, detail)

@@ -53,16 +53,17 @@ pub(crate) fn apply(headers: &mut HeaderMap, origin: &Origin, server_port: u16) 
     for name in claims {
         headers.remove(name);
     }
-    let port = match &origin.host {
-        Some(host) => split_port(host.as_bytes()).1,
-        None => headers.get(HOST).and_then(|host| split_port(host.as_bytes()).1),
-    };
-    let default_port = if origin.host.is_some() { default_port(origin.https) } else { server_port };
-    let port = port.and_then(|port| std::str::from_utf8(port).ok()?.parse().ok()).unwrap_or(default_port);
     let host = match &origin.host {
         Some(host) => HeaderValue::from_str(host).ok(),
         None => headers.get(HOST).cloned(),
     };
+    // A host without a port means the scheme's own, whatever port the listener has behind an
+    // address translation; the listener's counts where no host says anything.
+    let port = match &host {
+        Some(host) => split_port(host.as_bytes()).1.and_then(|port| std::str::from_utf8(port).ok()?.parse().ok()),
+        None => Some(server_port),
+    };
+    let port: u16 = port.unwrap_or(if origin.https { 443 } else { 80 });
     if let Ok(client) = HeaderValue::try_from(origin.client.to_string()) {
         headers.insert(FOR, client);
     }
@@ -71,10 +72,6 @@ pub(crate) fn apply(headers: &mut HeaderMap, origin: &Origin, server_port: u16) 
     if let Some(host) = host {
         headers.insert(SENT_TO, host);
     }
-}
-
-fn default_port(https: bool) -> u16 {
-    if https { 443 } else { 80 }
 }
 
 fn is_claim(name: &str) -> bool {
@@ -197,7 +194,9 @@ fn node(entry: &str) -> Option<(IpAddr, u16)> {
 mod tests {
     use super::*;
 
-    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+    type Fields = [(&'static str, &'static str)];
+
+    fn map(fields: &Fields) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
@@ -206,7 +205,7 @@ mod tests {
     }
 
     /// `client:port scheme host` of a request from a trusted peer (10.0.0.0/8 and ::1 are).
-    fn seen(peer: &str, fields: &[(&'static str, &'static str)]) -> String {
+    fn seen(peer: &str, fields: &Fields) -> String {
         let trusted: Vec<IpNet> = ["10.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap()).to_vec();
         let origin = origin(peer.parse().unwrap(), false, &map(fields), &trusted);
         let scheme = if origin.https { "https" } else { "http" };
@@ -216,7 +215,7 @@ mod tests {
     #[test]
     fn the_walk_ends_at_the_first_address_that_is_not_trusted() {
         let xff = "x-forwarded-for";
-        let cases: &[(&str, &[(&'static str, &'static str)], &str)] = &[
+        let cases: &[(&str, &Fields, &str)] = &[
             ("192.0.2.1:9", &[], "192.0.2.1 9 http -"),
             // Untrusted peers are not believed.
             ("192.0.2.1:9", &[(xff, "1.1.1.1"), ("x-forwarded-proto", "https")], "192.0.2.1 9 http -"),
@@ -247,7 +246,7 @@ mod tests {
     #[test]
     fn scheme_and_host_come_from_the_outermost_trusted_proxy() {
         let (xff, proto, host) = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host");
-        let cases: &[(&[(&'static str, &'static str)], &str)] = &[
+        let cases: &[(&Fields, &str)] = &[
             (&[(proto, "https"), (host, "shop.example")], "10.0.0.1 9 https shop.example"),
             (&[(xff, "1.1.1.1"), (proto, "HTTPS")], "1.1.1.1 0 https -"),
             (&[(xff, "1.1.1.1"), (proto, "gopher")], "1.1.1.1 0 http -"),
@@ -267,7 +266,7 @@ mod tests {
 
     #[test]
     fn forwarded_counts_where_there_is_no_x_forwarded_field() {
-        let cases: &[(&[(&'static str, &'static str)], &str)] = &[
+        let cases: &[(&Fields, &str)] = &[
             (&[("forwarded", "for=1.1.1.1;proto=https;host=shop.example")], "1.1.1.1 0 https shop.example"),
             (&[("forwarded", "For=\"[2001:db8::1]:4711\"; Proto=https")], "2001:db8::1 4711 https -"),
             (&[("forwarded", "for=6.6.6.6;proto=https, for=1.1.1.1")], "1.1.1.1 0 http -"),
@@ -294,7 +293,7 @@ mod tests {
         ];
         let origin = Origin { client: "192.0.2.1".parse().unwrap(), client_port: 9, https: true, host: None };
         for (host, sent, port) in [
-            ("shop.example", "shop.example", "8443"),
+            ("shop.example", "shop.example", "443"),
             ("shop.example:444", "shop.example:444", "444"),
             ("[::1]:1", "[::1]:1", "1"),
         ] {
@@ -307,11 +306,13 @@ mod tests {
             assert_eq!(headers[SENT_TO], sent);
             assert_eq!(headers[PORT], port);
         }
+        let mut headers = HeaderMap::new();
+        apply(&mut headers, &origin, 8443);
+        assert_eq!((&headers[PORT], headers.contains_key(SENT_TO)), (&HeaderValue::from(8443), false));
         let mut headers = map(&[("host", "inner:8443")]);
         apply(&mut headers, &Origin { host: Some("shop.example".to_owned()), ..origin }, 8443);
-        assert_eq!(
-            (&headers[SENT_TO], &headers[PORT], &headers[HOST]),
-            (&"shop.example".parse().unwrap(), &"443".parse().unwrap(), &"inner:8443".parse().unwrap())
-        );
+        assert_eq!(headers[SENT_TO], "shop.example");
+        assert_eq!(headers[PORT], "443");
+        assert_eq!(headers[HOST], "inner:8443");
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
     if bytes.len() > limits.header_size {
         return Err(Failure::header_too_large("header over its size limit"));
     }
-    let authority = check_target(method, target)?;
+    let absolute = check_target(method, target)?;
 
     let mut seen = Seen::default();
     let mut fields = 0;
@@ -61,9 +61,9 @@ pub(crate) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
     if seen.transfer_encoding && seen.content_length {
         return Err(Failure::bad_request("both Content-Length and Transfer-Encoding"));
     }
-    match (seen.host, authority) {
+    match (seen.host, absolute) {
         (None, _) if minor == 1 => Err(Failure::bad_request("no Host")),
-        (Some(host), Some((scheme, authority))) if !same_authority(host, authority, scheme) => {
+        (Some(host), Some(target)) if !same_authority(host, target.authority, target.scheme) => {
             Err(Failure::bad_request("Host differs from the target's authority"))
         }
         _ => Ok(()),
@@ -98,8 +98,14 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], u8), Failure> {
     Ok((method, target, minor))
 }
 
-/// Checks the target by its form; returns scheme and authority of an absolute one.
-fn check_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<(&'a [u8], &'a [u8])>, Failure> {
+/// Where an absolute target says it goes.
+struct Absolute<'a> {
+    scheme: &'a [u8],
+    authority: &'a [u8],
+}
+
+/// Checks the target by its form; returns what an absolute one names.
+fn check_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<Absolute<'a>>, Failure> {
     if method == b"CONNECT" {
         return Err(Failure::not_implemented("CONNECT"));
     }
@@ -122,7 +128,7 @@ fn check_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<(&'a [u8],
         return Err(Failure::bad_request("malformed authority in the target"));
     }
     check_path(path)?;
-    Ok(Some((scheme, authority)))
+    Ok(Some(Absolute { scheme, authority }))
 }
 
 /// Accepts in path and query what `http::Uri` accepts, less the fragment, which it would drop.
