@@ -1,0 +1,308 @@
+//! The pool of threads that run the app: who takes the next request, and when another thread
+//! is worth waking or starting.
+//!
+//! A thread that finishes a request takes the next one without letting go of the GIL; idle
+//! threads wait detached, and the one that went idle last is woken first. At most one woken
+//! thread is on its way at a time. When a woken thread had to wait long for the GIL, or came
+//! too late to find anything, then the process is bound by the CPU and more threads would only
+//! fight over the GIL: for a while nobody is woken as long as requests keep being finished.
+//! I/O threads only ever call [`Pool::submit`] and [`Pool::prod`], which do not block.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::log;
+use crate::request::{Job, Request};
+
+/// How long a thread above the minimum stays idle before it ends.
+const IDLE: Duration = Duration::from_secs(30);
+/// A woken thread that takes longer than this to get the GIL found it contended.
+const CONTENDED: Duration = Duration::from_millis(1);
+/// Bounds of the time for which nobody is woken after a useless wake-up.
+const HOLD_MIN: Duration = Duration::from_millis(4);
+const HOLD_MAX: Duration = Duration::from_millis(128);
+/// Python code recurses on the C stack; this is what Python's own threads get on Linux.
+const STACK: usize = 8 << 20;
+
+/// A thread's place in the pool.
+pub(crate) struct Seat {
+    /// Names the thread: `tidegate-1` and so on.
+    pub(crate) number: u32,
+    /// Python's identifier of the thread; 0 until it has attached.
+    pub(crate) ident: AtomicU64,
+    /// The request that it runs. Whoever throws an exception into the thread holds this lock
+    /// meanwhile, so that it cannot hit a later request.
+    pub(crate) running: Mutex<Option<Arc<Request>>>,
+    woken: AtomicBool,
+    thread: Mutex<Option<Thread>>,
+}
+
+/// The pool.
+pub(crate) struct Pool {
+    state: Mutex<State>,
+    min: usize,
+    max: usize,
+    quiet: Condvar,
+    /// Whether a task prods.
+    prodding: AtomicBool,
+    work: OnceLock<Work>,
+}
+
+/// What a thread of the pool does, from its start to its end.
+pub(crate) type Work = Box<dyn Fn(&Arc<Seat>) + Send + Sync>;
+
+struct State {
+    queue: VecDeque<Job>,
+    /// Threads that wait, the one that waits shortest last.
+    idle: Vec<Arc<Seat>>,
+    threads: usize,
+    busy: usize,
+    /// Threads woken or started that have not looked at the queue yet.
+    coming: usize,
+    coming_since: Instant,
+    numbers: u32,
+    /// Until when nobody is woken while the others get on.
+    hold_until: Instant,
+    hold: Duration,
+    /// Requests taken so far, and the figure at the last prod.
+    taken: u64,
+    prodded: u64,
+}
+
+/// What a thread comes from when it looks for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It was woken or started.
+    Wake,
+    /// It has finished the request that it took.
+    Request,
+}
+
+/// What to do about a request that was submitted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing.
+    Nothing,
+    /// Start a thread.
+    Start,
+    /// Call [`Pool::prod`] in a millisecond: the request waits for a busy thread.
+    Prod,
+}
+
+impl Pool {
+    pub(crate) fn new(min: u32, max: u32) -> Self {
+        let now = Instant::now();
+        let state = State {
+            queue: VecDeque::new(),
+            idle: Vec::new(),
+            threads: 0,
+            busy: 0,
+            coming: 0,
+            coming_since: now,
+            numbers: 0,
+            hold_until: now,
+            hold: HOLD_MIN,
+            taken: 0,
+            prodded: 0,
+        };
+        let max = (max as usize).max(1);
+        Self { state: Mutex::new(state), min: (min as usize).min(max), max, quiet: Condvar::new(), prodding: AtomicBool::new(false), work: OnceLock::new() }
+    }
+
+    /// Queues a request and wakes a thread for it if that is worth it.
+    pub(crate) fn submit(&self, job: Job) -> Next {
+        let now = job.request.arrived;
+        let mut state = self.state.lock();
+        state.queue.push_back(job);
+        if state.coming > 0 {
+            return Next::Prod;
+        }
+        if state.busy > 0 && now < state.hold_until {
+            return Next::Prod;
+        }
+        let (next, seat) = self.reinforce(&mut state, now);
+        drop(state);
+        wake(seat);
+        next
+    }
+
+    /// The right to call [`Pool::prod`] every millisecond, held until that returns `None`.
+    pub(crate) fn claim_prodding(&self) -> bool {
+        !self.prodding.load(Ordering::Relaxed) && !self.prodding.swap(true, Ordering::AcqRel)
+    }
+
+    /// Looks after requests that wait. Returns `None` when none do.
+    pub(crate) fn prod(&self) -> Option<Next> {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if state.queue.is_empty() {
+            self.prodding.store(false, Ordering::Release);
+            return None;
+        }
+        let stuck = state.taken == state.prodded;
+        state.prodded = state.taken;
+        if !stuck || state.coming > 0 {
+            return Some(Next::Prod);
+        }
+        let (next, seat) = self.reinforce(&mut state, now);
+        drop(state);
+        wake(seat);
+        Some(next)
+    }
+
+    /// A thread for the queue: an idle one, or a new one if there may be more.
+    fn reinforce(&self, state: &mut State, now: Instant) -> (Next, Option<Arc<Seat>>) {
+        if let Some(seat) = state.idle.pop() {
+            state.coming += 1;
+            state.coming_since = now;
+            return (Next::Nothing, Some(seat));
+        }
+        if state.threads < self.max {
+            state.coming += 1;
+            state.coming_since = now;
+            state.threads += 1;
+            return (Next::Start, None);
+        }
+        (Next::Nothing, None)
+    }
+
+    /// Says what threads do, once, and starts the minimum of them.
+    pub(crate) fn open(&'static self, work: Work) {
+        // Set once, by the main thread; a second call would find the pool at work already.
+        let _ = self.work.set(work);
+        self.state.lock().threads = self.min;
+        self.state.lock().coming = self.min;
+        for _ in 0..self.min {
+            self.start();
+        }
+    }
+
+    /// Starts a thread that `submit`, `prod` or `take` has counted.
+    pub(crate) fn start(&'static self) {
+        let number = {
+            let mut state = self.state.lock();
+            state.numbers += 1;
+            state.numbers
+        };
+        let seat = Arc::new(Seat {
+            number,
+            ident: AtomicU64::new(0),
+            running: Mutex::new(None),
+            woken: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        });
+        let name = format!("tidegate-{number}");
+        let started = thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
+            *seat.thread.lock() = Some(thread::current());
+            if let Some(work) = self.work.get() {
+                work(&seat);
+            }
+        });
+        if let Err(error) = started {
+            // The requests stay queued for the threads there are.
+            log::line(&format!("failed to start thread {number}: {error}"));
+            let mut state = self.state.lock();
+            state.threads -= 1;
+            state.coming -= 1;
+        }
+    }
+
+    /// The next request for the thread that holds `seat`, which is attached to Python.
+    /// Without one the thread counts as idle and must call [`Pool::wait`].
+    pub(crate) fn take(&'static self, seat: &Arc<Seat>, after: After) -> Option<Job> {
+        let mut state = self.state.lock();
+        let job = state.queue.pop_front();
+        let mut reinforcement = (Next::Nothing, None);
+        match after {
+            After::Request => state.busy -= 1,
+            After::Wake => {
+                state.coming = state.coming.saturating_sub(1);
+                let now = Instant::now();
+                let late = now.saturating_duration_since(state.coming_since) > CONTENDED;
+                if job.is_none() || late {
+                    state.hold_until = now + state.hold;
+                    state.hold = (state.hold * 2).min(HOLD_MAX);
+                } else {
+                    state.hold = HOLD_MIN;
+                    state.hold_until = now;
+                    if !state.queue.is_empty() && state.coming == 0 {
+                        reinforcement = self.reinforce(&mut state, now);
+                    }
+                }
+            }
+        }
+        match &job {
+            Some(_) => {
+                state.busy += 1;
+                state.taken += 1;
+            }
+            None => {
+                state.idle.push(Arc::clone(seat));
+                if state.busy == 0 {
+                    self.quiet.notify_all();
+                }
+            }
+        }
+        drop(state);
+        wake(reinforcement.1);
+        if reinforcement.0 == Next::Start {
+            self.start();
+        }
+        job
+    }
+
+    /// Waits, detached from Python, until there may be a request. False: the thread is to end.
+    pub(crate) fn wait(&self, seat: &Arc<Seat>) -> bool {
+        let mut until = Instant::now() + IDLE;
+        loop {
+            if seat.woken.swap(false, Ordering::AcqRel) {
+                return true;
+            }
+            let now = Instant::now();
+            if now < until {
+                thread::park_timeout(until - now);
+                continue;
+            }
+            let mut state = self.state.lock();
+            match state.idle.iter().position(|idle| Arc::ptr_eq(idle, seat)) {
+                Some(place) if state.threads > self.min => {
+                    state.idle.remove(place);
+                    state.threads -= 1;
+                    return false;
+                }
+                _ => until = now + IDLE,
+            }
+        }
+    }
+
+    /// Threads that run a request, and threads there are.
+    pub(crate) fn figures(&self) -> (u32, u32) {
+        let state = self.state.lock();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        (count(state.busy), count(state.threads))
+    }
+
+    /// Waits until no request runs or waits, or until `deadline`.
+    pub(crate) fn wait_until_quiet(&self, deadline: Instant) -> bool {
+        let mut state = self.state.lock();
+        while state.busy > 0 || !state.queue.is_empty() {
+            if self.quiet.wait_until(&mut state, deadline).timed_out() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn wake(seat: Option<Arc<Seat>>) {
+    let Some(seat) = seat else { return };
+    seat.woken.store(true, Ordering::Release);
+    if let Some(thread) = &*seat.thread.lock() {
+        thread.unpark();
+    }
+}

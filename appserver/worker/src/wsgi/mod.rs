@@ -1,0 +1,208 @@
+//! The WSGI side (PEP 3333): runs on the pool's threads, attached to Python. It takes requests,
+//! calls the app, and hands the response to the I/O thread; it never touches a socket, and it
+//! detaches before every wait.
+
+mod environ;
+mod errors;
+mod failure;
+mod file_wrapper;
+mod head;
+mod input;
+mod names;
+mod responder;
+mod start_response;
+mod text;
+pub(crate) mod timeout;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+
+use self::errors::Errors;
+pub(crate) use self::failure::{summary, traceback};
+pub(crate) use self::file_wrapper::FileWrapper;
+use self::input::Input;
+use self::names::Names;
+use self::responder::Sent;
+use self::start_response::{StartResponse, push};
+use crate::log;
+use crate::request::{Job, Request};
+use crate::shared::Shared;
+use crate::threads::{After, Seat};
+
+/// The app, and what every request to it has in common.
+pub(crate) struct App {
+    shared: &'static Shared,
+    callable: Py<PyAny>,
+    names: Names,
+    /// Copied for each request. It holds every key that every request has, so that the copies
+    /// have room for a request's headers from the start.
+    template: Py<PyDict>,
+    errors: Py<Errors>,
+}
+
+impl App {
+    pub(crate) fn new(py: Python<'_>, shared: &'static Shared, callable: Py<PyAny>) -> PyResult<Self> {
+        let names = Names::new(py)?;
+        let errors = Py::new(py, Errors::default())?;
+        let template = environ::template(py, shared, &names, &errors)?.unbind();
+        Ok(Self { shared, callable, names, template, errors })
+    }
+
+    /// A pool thread's life. Its Python thread state lasts from here to the end, because
+    /// `threading.local` values belong to it: database connections live there.
+    pub(crate) fn serve(&self, seat: &Arc<Seat>) {
+        Python::attach(|py| {
+            if let Err(error) = introduce(py, seat) {
+                log::line(&format!("failed to name thread {}: {error}", seat.number));
+            }
+            let mut after = After::Wake;
+            loop {
+                if let Some(job) = self.shared.pool.take(seat, after) {
+                    self.run(py, seat, job);
+                    after = After::Request;
+                } else if py.detach(|| self.shared.pool.wait(seat)) {
+                    after = After::Wake;
+                } else {
+                    break;
+                }
+            }
+            if let Err(error) = farewell(py) {
+                log::line(&format!("failed to end thread {}: {error}", seat.number));
+            }
+        });
+    }
+
+    /// Runs one request to its end, whatever the app does.
+    fn run(&self, py: Python<'_>, seat: &Arc<Seat>, job: Job) {
+        let Job { request, reply } = job;
+        if request.is_cut() {
+            return request.back();
+        }
+        request.take_seat(seat);
+        *seat.running.lock() = Some(Arc::clone(&request));
+        let start = StartResponse::new(self.shared, Arc::clone(&request), reply);
+        let responder = Arc::clone(&start.responder);
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            self.respond(py, &request, &Bound::new(py, start)?)?;
+            responder.lock().finish()
+        }));
+        match handled {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                responder.lock().fail();
+                failure::report(py, &request, &error);
+            }
+            Err(_) => {
+                responder.lock().fail();
+                log::line(&format!("panicked in {}", request.describe()));
+            }
+        }
+        self.errors.get().end_of_request(py);
+        let mut running = seat.running.lock();
+        *running = None;
+        if request.is_interrupted() {
+            // It may not have been raised yet, and must not hit the next request.
+            timeout::take_back(py, seat);
+        }
+        drop(running);
+        request.back();
+    }
+
+    /// Calls the app and sends what it returns. What is left to the caller is the end, which
+    /// goes out only when the app has been left.
+    fn respond(
+        &self,
+        py: Python<'_>,
+        request: &Arc<Request>,
+        start: &Bound<'_, StartResponse>,
+    ) -> PyResult<()> {
+        let input = Input::of(py, self.shared, request)?;
+        let environ = environ::build(py, self, request, input)?;
+        let iterable = self.callable.bind(py).call1((environ, start))?;
+        if let Ok(list) = iterable.cast_exact::<PyList>() {
+            return send_whole(start, list.len(), |place| list.get_item(place));
+        }
+        if let Ok(tuple) = iterable.cast_exact::<PyTuple>() {
+            return send_whole(start, tuple.len(), |place| tuple.get_item(place));
+        }
+        let sent = send_each(py, &iterable, start);
+        if let Err(error) = close(py, &iterable, &self.names) {
+            // The response itself is not in question.
+            failure::report(py, request, &error);
+        }
+        sent
+    }
+}
+
+/// Sends a list or tuple: all its chunks are there already, so that the whole response can go in
+/// one piece.
+fn send_whole<'py>(
+    start: &Bound<'py, StartResponse>,
+    count: usize,
+    item: impl Fn(usize) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let responder = &start.get().responder;
+    if count == 1 && !responder.lock().is_streaming() {
+        let chunk = item(0)?;
+        let chunk = bytes_of(&chunk)?;
+        return responder.lock().whole(chunk.as_bytes().to_vec());
+    }
+    let mut body = Vec::new();
+    for place in 0..count {
+        body.extend_from_slice(bytes_of(&item(place)?)?.as_bytes());
+    }
+    if responder.lock().is_streaming() {
+        // The app has used write() as well.
+        push(start.py(), responder, &body)?;
+        return Ok(());
+    }
+    responder.lock().whole(body)
+}
+
+/// Sends each chunk before the next is asked for.
+fn send_each(py: Python<'_>, iterable: &Bound<'_, PyAny>, start: &Bound<'_, StartResponse>) -> PyResult<()> {
+    for item in iterable.try_iter()? {
+        let item = item?;
+        match push(py, &start.get().responder, bytes_of(&item)?.as_bytes())? {
+            Sent::Taken => {}
+            Sent::Stop => break,
+        }
+    }
+    Ok(())
+}
+
+/// PEP 3333: `close` is called once, however the response ended.
+fn close(py: Python<'_>, iterable: &Bound<'_, PyAny>, names: &Names) -> PyResult<()> {
+    match iterable.getattr_opt(names.close.bind(py))? {
+        Some(close) => close.call0().map(drop),
+        None => Ok(()),
+    }
+}
+
+fn bytes_of<'a, 'py>(chunk: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+    chunk.cast::<PyBytes>().map_err(|_| {
+        let kind = chunk.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+        PyTypeError::new_err(format!("the app's response must be made of bytes, not {kind}"))
+    })
+}
+
+/// Gives the thread a name in Python, and notes Python's identifier of it.
+fn introduce(py: Python<'_>, seat: &Seat) -> PyResult<()> {
+    let threading = py.import("threading")?;
+    let ident: u64 = threading.call_method0("get_ident")?.extract()?;
+    seat.ident.store(ident, Ordering::Release);
+    threading.call_method0("current_thread")?.setattr("name", format!("tidegate-{}", seat.number))
+}
+
+/// Takes the thread out of Python's table: the system may give its identifier to another.
+fn farewell(py: Python<'_>) -> PyResult<()> {
+    let threading = py.import("threading")?;
+    let ident = threading.call_method0("get_ident")?;
+    let active = threading.getattr(PyString::intern(py, "_active"))?;
+    active.call_method1("pop", (ident, py.None())).map(drop)
+}
