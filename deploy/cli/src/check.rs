@@ -57,7 +57,7 @@ pub(crate) async fn run(config: &Path, arguments: &args::Check, style: Style) ->
     } else {
         import(&site, &mut report).await?;
     }
-    report.end()
+    report.end(running.is_some())
 }
 
 impl Report {
@@ -70,7 +70,7 @@ impl Report {
         println!("{} {name:<12} {text}", Marked(verdict, self.style));
     }
 
-    fn end(self) -> Result<(), Failure> {
+    fn end(self, runs: bool) -> Result<(), Failure> {
         let warnings = match self.warnings {
             0 => String::new(),
             1 => ", 1 warning".to_owned(),
@@ -78,7 +78,9 @@ impl Report {
         };
         match self.problems {
             0 => {
-                println!("\n{}{warnings}; start it with `tidegate up`", self.style.good("good"));
+                let next =
+                    if runs { "it runs: `tidegate reload` loads changes" } else { "start it with `tidegate up`" };
+                println!("\n{}{warnings}; {next}", self.style.good("good"));
                 Ok(())
             }
             1 => Err(Failure::new(format!("1 problem{warnings}")).next("correct it and check again")),

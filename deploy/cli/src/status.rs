@@ -24,9 +24,7 @@ pub(crate) const EXPIRY_WARNING_DAYS: i64 = 21;
 
 /// Runs the command.
 pub(crate) async fn run(config: &Path, arguments: &args::Status, style: Style) -> Result<(), Failure> {
-    let site = tidegate_site::load(config).map_err(|error| Failure::configuration(config, &error))?;
-    let mut control =
-        Control::connect(&site.control_endpoint(), CONNECT).await.map_err(|error| error.into_failure())?;
+    let mut control = connect(config).await?;
     let report = control.status().await.map_err(|error| error.into_failure())?;
     if arguments.json {
         let json = serde_json::to_string_pretty(&report).map_err(|error| Failure::new(error.to_string()))?;
@@ -35,6 +33,24 @@ pub(crate) async fn run(config: &Path, arguments: &args::Status, style: Style) -
         print!("{}", show(&report, OffsetDateTime::now_utc(), style));
     }
     Ok(())
+}
+
+/// A file that became wrong since it was loaded does not hide the site that runs with it.
+async fn connect(config: &Path) -> Result<Control, Failure> {
+    let wrong = match tidegate_site::load(config) {
+        Ok(site) => {
+            let connected = Control::connect(&site.control_endpoint(), CONNECT).await;
+            return connected.map_err(|error| error.into_failure());
+        }
+        Err(error) => error,
+    };
+    if let Ok(endpoint) = tidegate_site::usual_control_endpoint(config)
+        && let Ok(control) = Control::connect(&endpoint, CONNECT).await
+    {
+        eprintln!("{wrong}\nThe site runs with what it loaded before:\n");
+        return Ok(control);
+    }
+    Err(Failure::configuration(config, &wrong))
 }
 
 /// The whole report.
@@ -131,7 +147,9 @@ pub(crate) fn purpose(listener: &ListenerReport) -> String {
 /// Source, names and end of a certificate, with a warning when the end is near.
 pub(crate) fn certificate_line(certificate: &CertificateReport, now: OffsetDateTime, style: Style) -> String {
     let names = certificate.names.join(", ");
-    let line = format!("{} for {names}, until {}", certificate.source, day(&certificate.not_after));
+    let kind = if certificate.self_signed { "self-signed: " } else { "" };
+    let source = certificate.source.trim_start_matches(kind);
+    let line = format!("{kind}{source} for {names}, until {}", day(&certificate.not_after));
     let days = OffsetDateTime::parse(&certificate.not_after, &Rfc3339).map(|end| (end - now).whole_days());
     match days {
         Ok(days) if days < 0 => format!("{line} {}", style.bad("(EXPIRED)")),

@@ -106,6 +106,9 @@ impl Pair {
         if let Some(reload) = self.reload.take() {
             reload.abort();
         }
+        if !quiet {
+            println!("stopping: requests are finished first");
+        }
         let mut killed = false;
         for running in [&mut self.proxy, &mut self.server] {
             killed |= running.stop(&mut self.signals, killed).await;

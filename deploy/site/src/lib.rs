@@ -53,10 +53,20 @@ pub fn digest(file: &Path) -> io::Result<String> {
     Ok(place::hexadecimal_digest(&std::fs::read(file)?))
 }
 
+/// The endpoint of [`Site::control_endpoint`] for a file that leaves `runtime_dir` alone: for finding a
+/// running site whose file has become wrong since it was loaded.
+pub fn usual_control_endpoint(file: &Path) -> io::Result<Endpoint> {
+    Ok(control_endpoint(&tidegate_host::runtime_dir(), &place::instance(&place::canonical(file)?)))
+}
+
+fn control_endpoint(runtime_dir: &Path, instance: &str) -> Endpoint {
+    Endpoint::local(runtime_dir, &format!("{instance}-control"))
+}
+
 impl Site {
     /// The well-known endpoint on which the app server listens for the proxy and the command.
     pub fn control_endpoint(&self) -> Endpoint {
-        Endpoint::local(&self.runtime_dir, &format!("{}-control", self.instance))
+        control_endpoint(&self.runtime_dir, &self.instance)
     }
 
     /// The app of this name.

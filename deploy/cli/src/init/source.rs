@@ -55,7 +55,7 @@ fn top_level(text: &str) -> impl Iterator<Item = &str> {
 
 /// `app = Flask(__name__)`, annotated or not.
 fn made(lines: &[&str]) -> Option<Offer> {
-    let found = lines.iter().filter_map(|line| {
+    let mut found = lines.iter().rev().filter_map(|line| {
         let (left, right) = line.split_once('=')?;
         let name = left.split(':').next()?.trim();
         let right = right.trim();
@@ -63,7 +63,7 @@ fn made(lines: &[&str]) -> Option<Offer> {
         is_name(name).then(|| Offer { callable: name.to_owned(), kind })
     });
     // The last one: what is wrapped or renamed at the end is what is meant to be served.
-    found.last()
+    found.next()
 }
 
 /// `def application(environ, start_response):` and `application = Middleware(...)`.

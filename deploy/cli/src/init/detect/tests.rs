@@ -30,6 +30,7 @@ impl Scratch {
         place(&file, &write::site(&found, "shop")).unwrap();
         let site = tidegate_site::load(&file).unwrap();
         assert_eq!(site.apps[0].wsgi, found.wsgi);
+        assert_eq!(tidegate_site::usual_control_endpoint(&file).unwrap(), site.control_endpoint());
         found
     }
 }
