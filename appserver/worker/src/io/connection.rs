@@ -92,7 +92,6 @@ async fn serve(
     // No timer: it would close idle connections that the proxy keeps for its next request.
     let connection = http1::Builder::new()
         .half_close(false)
-        .pipeline_flush(true)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), service);
