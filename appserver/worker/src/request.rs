@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use tidegate_contract::{Dispatch, FromWorker};
 use tokio::sync::oneshot;
 
-use crate::shared::Shared;
 use crate::io::Reply;
+use crate::shared::Shared;
 use crate::threads::Seat;
 use crate::upload::Upload;
 

@@ -10,9 +10,12 @@ use tidegate_contract::{LAUNCH_VARIABLE, Launch, PROTOCOL};
 /// Reads what the supervisor handed over, and takes it out of the environment.
 pub(crate) fn launch(py: Python<'_>) -> PyResult<Launch> {
     let environ = py.import("os")?.getattr("environ")?;
-    let text: String = environ.call_method1("pop", (LAUNCH_VARIABLE,)).map_err(|_| {
-        PyValueError::new_err(format!("{LAUNCH_VARIABLE} is not set: a worker is started by tidegate-appserver"))
-    })?.extract()?;
+    let text: String = environ
+        .call_method1("pop", (LAUNCH_VARIABLE,))
+        .map_err(|_| {
+            PyValueError::new_err(format!("{LAUNCH_VARIABLE} is not set: a worker is started by tidegate-appserver"))
+        })?
+        .extract()?;
     let launch: Launch = serde_json::from_str(&text)
         .map_err(|error| PyValueError::new_err(format!("{LAUNCH_VARIABLE} is malformed: {error}")))?;
     if launch.protocol != PROTOCOL {

@@ -9,8 +9,8 @@
 //! I/O threads only ever call [`Pool::submit`] and [`Pool::prod`], which do not block.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -111,7 +111,14 @@ impl Pool {
             prodded: 0,
         };
         let max = (max as usize).max(1);
-        Self { state: Mutex::new(state), min: (min as usize).min(max), max, quiet: Condvar::new(), prodding: AtomicBool::new(false), work: OnceLock::new() }
+        Self {
+            state: Mutex::new(state),
+            min: (min as usize).min(max),
+            max,
+            quiet: Condvar::new(),
+            prodding: AtomicBool::new(false),
+            work: OnceLock::new(),
+        }
     }
 
     /// Queues a request and wakes a thread for it if that is worth it.

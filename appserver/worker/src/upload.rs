@@ -47,8 +47,7 @@ pub(crate) struct Broken;
 impl Upload {
     /// A body that nobody has asked for yet.
     pub(crate) fn new(incoming: Incoming) -> Arc<Self> {
-        let state =
-            State { unread: Some(incoming), chunks: VecDeque::new(), bytes: 0, end: None, filler: None };
+        let state = State { unread: Some(incoming), chunks: VecDeque::new(), bytes: 0, end: None, filler: None };
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 

@@ -37,12 +37,14 @@ pub(crate) struct Streamed {
     /// Runs while the reader waits for the app.
     idle: Option<Pin<Box<Sleep>>>,
     ended: bool,
+    /// Whether hyper has had the chance to write what came before an abort.
+    flushed: bool,
 }
 
 impl Streamed {
     /// The body of `request` that comes through `pipe`.
     pub(crate) fn new(shared: &'static Shared, request: Arc<Request>, pipe: Arc<Pipe>) -> Self {
-        Self { shared, request, pipe, idle: None, ended: false }
+        Self { shared, request, pipe, idle: None, ended: false, flushed: false }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
@@ -55,7 +57,13 @@ impl Streamed {
                 self.ended = true;
                 Poll::Ready(None)
             }
-            Poll::Ready(Piece::End(End::Aborted)) => Poll::Ready(Some(Err(Unfinished))),
+            Poll::Ready(Piece::End(End::Aborted)) if self.flushed => Poll::Ready(Some(Err(Unfinished))),
+            Poll::Ready(Piece::End(End::Aborted)) => {
+                // hyper drops what it has not written when it meets an error: let it write first.
+                self.flushed = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Pending => {
                 let limit = Duration::from_millis(self.request.dispatch.idle_ms);
                 let idle = self.idle.get_or_insert_with(|| Box::pin(sleep(limit)));
@@ -83,10 +91,7 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Unfinished;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             full @ Self::Full(_) => match std::mem::replace(full, Self::Empty) {

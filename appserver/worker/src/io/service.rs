@@ -118,11 +118,7 @@ fn defaults(version: Version) -> Dispatch {
 
 /// Reads a small body whole, so that the thread need not ask for it; leaves any other, and one
 /// whose client waits for `100 Continue`, until the app reads.
-async fn read_small(
-    head: &http::request::Parts,
-    mut incoming: Incoming,
-    deadline: Instant,
-) -> Result<Body, Cause> {
+async fn read_small(head: &http::request::Parts, mut incoming: Incoming, deadline: Instant) -> Result<Body, Cause> {
     if incoming.is_end_stream() {
         return Ok(Body::Empty);
     }

@@ -166,4 +166,3 @@ fn split_host(host: &[u8]) -> (&[u8], Option<&[u8]>) {
         None => (host, None),
     }
 }
-

@@ -30,8 +30,7 @@ impl Head {
         let list = headers
             .cast::<PyList>()
             .map_err(|_| PyTypeError::new_err(format!("headers must be a list, not {}", kind(headers))))?;
-        let mut head =
-            Self { status, reason, headers: HeaderMap::with_capacity(list.len() + 2), length: None };
+        let mut head = Self { status, reason, headers: HeaderMap::with_capacity(list.len() + 2), length: None };
         for item in list {
             let pair = item.cast::<PyTuple>().ok().filter(|pair| pair.len() == 2);
             let Some(pair) = pair else {
@@ -74,9 +73,7 @@ impl Head {
 
     /// Whether a response to a request with this method has no body whatever the app returns.
     pub(super) fn is_bodyless(&self, method: &http::Method) -> bool {
-        method == http::Method::HEAD
-            || self.status == StatusCode::NO_CONTENT
-            || self.status == StatusCode::NOT_MODIFIED
+        method == http::Method::HEAD || self.status == StatusCode::NO_CONTENT || self.status == StatusCode::NOT_MODIFIED
     }
 }
 

@@ -115,12 +115,7 @@ impl App {
 
     /// Calls the app and sends what it returns. What is left to the caller is the end, which
     /// goes out only when the app has been left.
-    fn respond(
-        &self,
-        py: Python<'_>,
-        request: &Arc<Request>,
-        start: &Bound<'_, StartResponse>,
-    ) -> PyResult<()> {
+    fn respond(&self, py: Python<'_>, request: &Arc<Request>, start: &Bound<'_, StartResponse>) -> PyResult<()> {
         let input = Input::of(py, self.shared, request)?;
         let environ = environ::build(py, self, request, input)?;
         let iterable = self.callable.bind(py).call1((environ, start))?;

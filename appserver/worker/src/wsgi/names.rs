@@ -74,15 +74,8 @@ const USUAL: [HeaderName; 32] = [
 impl Names {
     pub(super) fn new(py: Python<'_>) -> PyResult<Self> {
         let intern = |text: &str| PyString::intern(py, text).unbind();
-        let methods = [
-            Method::GET,
-            Method::POST,
-            Method::HEAD,
-            Method::PUT,
-            Method::DELETE,
-            Method::OPTIONS,
-            Method::PATCH,
-        ];
+        let methods =
+            [Method::GET, Method::POST, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH];
         let mut fields = HashMap::default();
         for name in USUAL {
             let key = intern(&key(name.as_str()));

@@ -89,10 +89,10 @@ impl Responder {
 
     /// Sends a chunk. The first that is not empty sends the head.
     pub(super) fn send(&mut self, chunk: &[u8]) -> PyResult<Step> {
+        if chunk.is_empty() {
+            return Ok(Step::Taken);
+        }
         if let Some(stream) = &mut self.stream {
-            if chunk.is_empty() {
-                return Ok(Step::Taken);
-            }
             let kept = stream.keep(chunk, &self.request);
             if kept.is_empty() {
                 return Ok(Step::Stop);
@@ -110,9 +110,6 @@ impl Responder {
             }
             return Err(not_started());
         };
-        if chunk.is_empty() {
-            return Ok(Step::Taken);
-        }
         if head.is_bodyless(&self.request.head.method) {
             return Ok(Step::Stop);
         }

@@ -13,11 +13,8 @@ pub(super) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
     // SAFETY: pointer and length are those of a live slice, whose length never exceeds isize::MAX;
     // the result is a new reference to a `str`, or null with an exception set.
     unsafe {
-        let object = ffi::PyUnicode_DecodeLatin1(
-            bytes.as_ptr().cast::<c_char>(),
-            bytes.len() as ffi::Py_ssize_t,
-            ptr::null(),
-        );
+        let object =
+            ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast::<c_char>(), bytes.len() as ffi::Py_ssize_t, ptr::null());
         Ok(Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked())
     }
 }
