@@ -1,0 +1,222 @@
+//! A site that runs: its app server and proxy as children, and everything a case asks of them. Printed with both
+//! logs when the test fails.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tidegate_contract::{
+    AppPhase, FromServer, Lines, PROTOCOL, ProxyReport, Role, StatusReport, ToServer, WorkerState,
+};
+use tidegate_host::Exit;
+use tokio::time::Instant;
+
+use crate::client::{Connection, Http2, Response, Tls};
+use crate::metrics::{self, Sample};
+use crate::program::{Finished, Program, tidegate};
+use crate::site::Site;
+use crate::wait::{bounded, eventually};
+
+/// A running site.
+#[derive(Debug)]
+pub struct Running {
+    /// Its file and directory.
+    pub site: Site,
+    /// The app server; none while it is stopped.
+    pub appserver: Option<Program>,
+    /// The proxy; none while it is stopped.
+    pub proxy: Option<Program>,
+    /// What the proxy said that it serves.
+    pub report: ProxyReport,
+}
+
+impl Running {
+    /// Starts the pair and waits for the proxy's listeners.
+    pub(crate) async fn launch(site: Site) -> Self {
+        let mut running = Self { site, appserver: None, proxy: None, report: ProxyReport::default() };
+        running.start_appserver();
+        running.start_proxy().await;
+        running
+    }
+
+    /// Starts the app server (again).
+    pub fn start_appserver(&mut self) {
+        self.appserver = Some(Program::start("tidegate-appserver", &self.site.config()));
+    }
+
+    /// Starts the proxy (again) and waits until it has reported its listeners.
+    pub async fn start_proxy(&mut self) {
+        let proxy = Program::start("tidegate-proxy", &self.site.config());
+        let id = proxy.id();
+        self.proxy = Some(proxy);
+        self.report = eventually("the proxy's report", async || {
+            let report = self.try_status().await?.proxy?;
+            // Under Wine the ids agree as well: the program is started without a launcher.
+            (report.pid == id).then_some(report)
+        })
+        .await;
+    }
+
+    /// Waits until every app is ready.
+    pub async fn wait_until_ready(&mut self) {
+        eventually("every app is ready", async || {
+            let status = self.try_status().await?;
+            for app in &status.pool.apps {
+                assert_ne!(app.phase, AppPhase::Failed, "{} failed: {:?}", app.name, app.detail);
+            }
+            status.pool.apps.iter().all(|app| app.phase == AppPhase::Ready).then_some(())
+        })
+        .await;
+    }
+
+    /// What `tidegate status` would show; none if the app server does not answer.
+    pub async fn try_status(&self) -> Option<StatusReport> {
+        let endpoint =
+            tidegate_site::load(&self.site.config()).unwrap_or_else(|error| panic!("{error}")).control_endpoint();
+        let stream = tidegate_host::connect(&endpoint, Instant::now() + Duration::from_secs(5)).await.ok()?;
+        let (reader, mut writer) = tokio::io::split(stream);
+        let mut lines = Lines::new(reader);
+        let hello = ToServer::Hello { protocol: PROTOCOL, version: "test".to_owned(), role: Role::Command };
+        let ask = async {
+            Lines::write(&mut writer, &hello).await.ok()?;
+            Lines::write(&mut writer, &ToServer::Status).await.ok()?;
+            loop {
+                match lines.next().await.ok()?? {
+                    FromServer::Hello { .. } => {}
+                    FromServer::Status(status) => return Some(status),
+                    other => panic!("asked for the status, got {other:?}"),
+                }
+            }
+        };
+        bounded("an answer of the app server", ask).await
+    }
+
+    /// What `tidegate status` would show.
+    pub async fn status(&self) -> StatusReport {
+        self.try_status().await.expect("the app server does not answer")
+    }
+
+    /// Waits until the status is as `look` wants it.
+    pub async fn wait_status<T>(&self, what: &str, mut look: impl FnMut(&StatusReport) -> Option<T>) -> T {
+        eventually(what, async || look(&self.try_status().await?)).await
+    }
+
+    /// The workers of an app, as the app server sees them now.
+    pub async fn workers(&self, app: &str) -> Vec<WorkerState> {
+        let status = self.status().await;
+        status.pool.apps.into_iter().find(|known| known.name == app).expect("no such app").workers
+    }
+
+    /// The first listener of this kind.
+    fn listener(&self, tls: bool, redirects: bool) -> SocketAddr {
+        let mut listeners = self.report.listeners.iter();
+        let found = listeners.find(|listener| listener.tls == tls && listener.redirects == redirects);
+        found.expect("no such listener").address.parse().unwrap()
+    }
+
+    /// Where HTTPS is spoken.
+    pub fn https_address(&self) -> SocketAddr {
+        self.listener(true, false)
+    }
+
+    /// Where plain HTTP is served.
+    pub fn http_address(&self) -> SocketAddr {
+        self.listener(false, false)
+    }
+
+    /// Where only redirects are served.
+    pub fn redirect_address(&self) -> SocketAddr {
+        self.listener(false, true)
+    }
+
+    /// Where the metrics are.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.report.metrics.as_deref().expect("no metrics listener").parse().unwrap()
+    }
+
+    /// The self-signed certificate, as PEM.
+    pub fn certificate(&self) -> String {
+        std::fs::read_to_string(self.site.path(".tidegate/development.pem")).unwrap()
+    }
+
+    /// A TLS client that accepts the site's self-signed certificate alone.
+    pub fn tls(&self) -> Tls {
+        Tls::trusting(&[&self.certificate()])
+    }
+
+    /// A plain connection.
+    pub async fn http(&self) -> Connection {
+        Connection::plain(self.http_address()).await
+    }
+
+    /// A TLS connection with HTTP/1.1.
+    pub async fn https(&self) -> Connection {
+        self.tls().http1(self.https_address(), "localhost").await
+    }
+
+    /// A TLS connection with HTTP/2.
+    pub async fn http2(&self) -> Http2 {
+        self.tls().http2(self.https_address(), "localhost").await
+    }
+
+    /// A GET on a plain connection of its own.
+    pub async fn get(&self, path: &str) -> Response {
+        self.http().await.get(path).await
+    }
+
+    /// A scrape of the metrics.
+    pub async fn scrape(&self) -> Vec<Sample> {
+        let response = Connection::plain(self.metrics_address()).await.get("/metrics").await;
+        assert_eq!(response.status, 200);
+        metrics::parse(&response.text())
+    }
+
+    /// The sum over the series of this name with these labels.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        metrics::sum(&self.scrape().await, name, labels)
+    }
+
+    /// Waits until a metric has a value.
+    pub async fn wait_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let what = format!("{name} with {labels:?} is {value}");
+        eventually(&what, async || (self.metric(name, labels).await == value).then_some(())).await;
+    }
+
+    /// The proxy, which runs.
+    pub fn proxy(&mut self) -> &mut Program {
+        self.proxy.as_mut().expect("the proxy was stopped")
+    }
+
+    /// The app server, which runs.
+    pub fn appserver(&mut self) -> &mut Program {
+        self.appserver.as_mut().expect("the app server was stopped")
+    }
+
+    /// `tidegate --config FILE ...`
+    pub async fn tidegate(&self, arguments: &[&str]) -> Finished {
+        let config = self.site.config();
+        let mut all = vec!["--config".to_owned(), config.display().to_string()];
+        all.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        tidegate(all).await
+    }
+
+    /// Stops both, as `tidegate up` does: the proxy first, so that no request meets a missing app.
+    pub async fn stop(&mut self) -> (Exit, Exit) {
+        let proxy = self.proxy().stop().await;
+        let appserver = self.appserver().stop().await;
+        (proxy, appserver)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for program in [&self.appserver, &self.proxy].into_iter().flatten() {
+            eprintln!("--- log of {}", program.name);
+            for line in program.log.lines() {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
