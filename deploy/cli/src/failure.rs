@@ -52,9 +52,14 @@ impl Failure {
     /// What is written to standard error.
     pub(crate) fn show(&self, style: Style) -> String {
         let mut out = String::new();
-        for line in self.message.lines() {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "{} {line}", style.bad("error:"));
+        for (index, line) in self.message.lines().enumerate() {
+            // Each line of a wrong site file is a problem of its own; elsewhere they tell of one, with a
+            // traceback, say. Writing to a String cannot fail.
+            let _ = if index == 0 || self.exit == BAD_CONFIGURATION {
+                writeln!(out, "{} {line}", style.bad("error:"))
+            } else {
+                writeln!(out, "  {line}")
+            };
         }
         let _ = writeln!(out, "{} {}", style.quiet("next: "), self.next);
         out
@@ -66,8 +71,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_is_marked_and_the_next_step_comes_last() {
+    fn every_problem_is_marked_and_the_next_step_comes_last() {
         let failure = Failure::new("one\ntwo").next("do this");
+        assert_eq!(failure.show(Style::plain()), "error: one\n  two\nnext:  do this\n");
+        let failure = failure.exit_with(BAD_CONFIGURATION);
         assert_eq!(failure.show(Style::plain()), "error: one\nerror: two\nnext:  do this\n");
     }
 

@@ -38,7 +38,7 @@ def page(path, title, body):
 <main id="content">
 {body}
 </main>
-<footer><div class="wide">A WSGI application of about 300 lines, standard library only: <code>deploy/examples/demo</code>.</div></footer>
+<footer><div class="wide">A WSGI application that needs only Python’s standard library: <code>deploy/examples/demo</code>.</div></footer>
 </body>
 </html>
 """

@@ -21,7 +21,7 @@ const FILE: &str = "tidegate.yaml";
 /// Runs the command.
 pub(crate) fn run(arguments: &args::Init, style: Style) -> Result<(), Failure> {
     let directory = &arguments.directory;
-    let file = directory.join(FILE);
+    let file = if directory == Path::new(".") { FILE.into() } else { directory.join(FILE) };
     if !directory.is_dir() {
         return Err(Failure::new(format!("{} is not a directory", directory.display()))
             .next("name the directory of the application: `tidegate init DIR`"));
