@@ -98,6 +98,7 @@ impl Template {
         if let Ok(host) = HeaderValue::from_str(&facts.host) {
             headers.insert(HOST, host);
         }
+        set_request_id(&mut headers, &facts.id);
         forwarded::apply(&mut headers, &facts.origin, origin.port);
         let dispatch = Dispatch {
             number: 0,
