@@ -20,9 +20,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         require_component("clippy", "clippy")?;
         up::check_build_tools()
     });
-    plan.step("format", || process::run(workspace::cargo()?.args(["fmt", "--all", "--check"])));
     plan.step("operating systems only behind the seam", platform::check);
     plan.step("licences", licences::check);
+    plan.step("format", || process::run(workspace::cargo()?.args(["fmt", "--all", "--check"])));
     plan.step("clippy", || clippy(&[]));
     if windows_too {
         plan.step("clippy, Windows", || {
