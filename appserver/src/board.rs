@@ -69,7 +69,11 @@ impl Board {
 
     /// Puts `pools` in the place of all that are there, in one step. `announce` gets the new
     /// state before anyone who watches; if it fails nothing has changed.
-    pub(crate) fn replace<E>(&self, pools: Vec<Entry>, announce: impl FnOnce(&PoolState) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn replace<E>(
+        &self,
+        pools: Vec<Entry>,
+        announce: impl FnOnce(&PoolState) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut entries = self.entries.lock();
         let were_retired: Vec<_> = entries.iter().map(|entry| entry.retired).collect();
         let before = entries.len();
@@ -100,7 +104,8 @@ fn compose(entries: &[Entry]) -> PoolState {
         });
     }
     for entry in entries.iter().filter(|entry| entry.retired && !entry.view.workers.is_empty()) {
-        let drained = entry.view.workers.iter().map(|worker| WorkerState { phase: WorkerPhase::Draining, ..worker.clone() });
+        let drained =
+            entry.view.workers.iter().map(|worker| WorkerState { phase: WorkerPhase::Draining, ..worker.clone() });
         match apps.iter_mut().find(|app| *app.name == *entry.app) {
             Some(app) => app.workers.extend(drained),
             None => apps.push(AppState {
@@ -136,7 +141,9 @@ mod tests {
 
     fn summary(state: &PoolState) -> Vec<String> {
         let worker = |worker: &WorkerState| format!(" {}:{:?}", worker.generation, worker.phase);
-        let app = |app: &AppState| format!("{} {:?}{}", app.name, app.phase, app.workers.iter().map(worker).collect::<String>());
+        let app = |app: &AppState| {
+            format!("{} {:?}{}", app.name, app.phase, app.workers.iter().map(worker).collect::<String>())
+        };
         state.apps.iter().map(app).collect()
     }
 
@@ -153,7 +160,10 @@ mod tests {
         };
         board.replace(vec![entry(3, "wiki", 1), entry(4, "shop", 2)], announce).unwrap();
         let expected = ["wiki Ready 1:Ready", "shop Ready 2:Ready 1:Draining", "blog Stopping 1:Draining"];
-        assert_eq!((announced, summary(&watch.borrow())), (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec()));
+        assert_eq!(
+            (announced, summary(&watch.borrow())),
+            (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
+        );
 
         let late = entry(1, "shop", 1).view;
         board.publish(1, &late);

@@ -37,9 +37,7 @@ async fn check(app: Arc<App>, program: WorkerProgram) -> (String, bool) {
         Err(error) => return (format!("{name}: could not be started: {error}"), false),
     };
     let (stdout, stderr) = (child.take_stdout(), child.take_stderr());
-    let outcome = time::timeout(app.start_timeout, async {
-        tokio::join!(child.wait(), read(stdout), read(stderr))
-    });
+    let outcome = time::timeout(app.start_timeout, async { tokio::join!(child.wait(), read(stdout), read(stderr)) });
     let Ok((exit, stdout, stderr)) = outcome.await else {
         let seconds = app.start_timeout.as_secs_f64();
         return (format!("{name}: not imported within start_timeout ({seconds} s)"), false);
@@ -94,7 +92,12 @@ mod tests {
         let cases = [
             ("hello\n{\"type\":\"ready\"}\n", "", "shop: ok", true),
             (failed, "noise", "shop: import failed\nT\n  E", false),
-            ("printed", "Fatal\n", "shop: the worker ended with exit code 3 before it could tell\nprinted\nFatal", false),
+            (
+                "printed",
+                "Fatal\n",
+                "shop: the worker ended with exit code 3 before it could tell\nprinted\nFatal",
+                false,
+            ),
         ];
         for (stdout, stderr, report, good) in cases {
             assert_eq!(judge("shop", stdout, stderr, "exit code 3"), (report.to_owned(), good));

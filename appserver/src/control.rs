@@ -88,7 +88,11 @@ async fn proxy(server: &Arc<Server>, lines: Reader, writer: Writer, number: u64)
 
 /// Sends the pool's state as it changes, and whatever else is queued, in an order in which no
 /// state overtakes the commit that makes it valid.
-async fn tell_proxy(mut writer: Writer, mut outbound: mpsc::Receiver<FromServer>, mut state: watch::Receiver<PoolState>) {
+async fn tell_proxy(
+    mut writer: Writer,
+    mut outbound: mpsc::Receiver<FromServer>,
+    mut state: watch::Receiver<PoolState>,
+) {
     state.mark_changed();
     loop {
         // Both are cancel-safe.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tidegate_contract::{LAUNCH_VARIABLE, Generation, Launch, Mode, PROTOCOL};
+use tidegate_contract::{Generation, LAUNCH_VARIABLE, Launch, Mode, PROTOCOL};
 use tidegate_host::{Endpoint, Output, Spawn, Stdin};
 use tidegate_site::App;
 

@@ -111,7 +111,13 @@ impl Pool {
     /// Its place on the board.
     pub(crate) fn entry(&self) -> Entry {
         let view = self.view.borrow().clone();
-        Entry { pool: self.number, app: Arc::clone(&self.app), counters: Arc::clone(&self.counters), view, retired: false }
+        Entry {
+            pool: self.number,
+            app: Arc::clone(&self.app),
+            counters: Arc::clone(&self.counters),
+            view,
+            retired: false,
+        }
     }
 
     pub(crate) fn remote(&self) -> PoolRemote {
@@ -306,13 +312,23 @@ impl Actor {
             }
             News::Beat { busy, threads } => self.slots.beat(generation, busy, threads),
             News::Silent => {
-                tracing::warn!(app, worker = slot, pid, "worker misses its heartbeats: it gets no request until it is heard again");
+                tracing::warn!(
+                    app,
+                    worker = slot,
+                    pid,
+                    "worker misses its heartbeats: it gets no request until it is heard again"
+                );
                 self.slots.silent(generation);
             }
             News::Condemned { returned } => {
                 if self.slots.condemned(generation, Instant::now()) {
                     let why = if returned { "its thread was interrupted" } else { "its thread did not come back" };
-                    tracing::warn!(app, worker = slot, pid, "a request timed out and {why}: the worker is being replaced");
+                    tracing::warn!(
+                        app,
+                        worker = slot,
+                        pid,
+                        "a request timed out and {why}: the worker is being replaced"
+                    );
                     self.counters.count(RestartReason::Timeout, 1);
                 }
             }
@@ -329,9 +345,10 @@ impl Actor {
     fn ended(&mut self, generation: Generation, slot: u32, pid: u32, end: &End) {
         let now = Instant::now();
         let app = &*self.app.name;
-        let leaving = self.slots.workers().iter().any(|worker| {
-            worker.generation == generation && worker.phase == tidegate_contract::WorkerPhase::Draining
-        });
+        let leaving =
+            self.slots.workers().iter().any(|worker| {
+                worker.generation == generation && worker.phase == tidegate_contract::WorkerPhase::Draining
+            });
         if let Some(reason) = self.slots.ended(generation, end, now) {
             self.counters.count(reason, 1);
         }
@@ -347,7 +364,13 @@ impl Actor {
         match self.complaints.hear(end) {
             1 => tracing::error!(app, worker = slot, pid, traceback = end.traceback(), "worker {end}; {next}"),
             attempt => {
-                tracing::error!(app, worker = slot, pid, attempt, "worker failed with the same error as before; {next}");
+                tracing::error!(
+                    app,
+                    worker = slot,
+                    pid,
+                    attempt,
+                    "worker failed with the same error as before; {next}"
+                );
             }
         }
     }

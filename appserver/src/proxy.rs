@@ -76,7 +76,12 @@ impl ProxyLink {
     }
 
     /// Asks the proxy to load the file; the receiver gets its answer, or fails with the session.
-    pub(crate) fn prepare(&self, number: u64, reload: u64, digest: String) -> Result<oneshot::Receiver<Option<String>>, Gone> {
+    pub(crate) fn prepare(
+        &self,
+        number: u64,
+        reload: u64,
+        digest: String,
+    ) -> Result<oneshot::Receiver<Option<String>>, Gone> {
         let (answer, answered) = oneshot::channel();
         self.with(number, |session| session.preparing = Some((reload, answer)));
         self.send(number, FromServer::Prepare { reload, digest })?;

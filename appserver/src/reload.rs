@@ -108,7 +108,11 @@ impl Drop for Preparation {
 static RELOADS: AtomicU64 = AtomicU64::new(1);
 
 /// Everything before the commit. Dropping the future or its result undoes it.
-pub(crate) async fn prepare(running: &Site, ground: &Arc<Ground>, progress: &Progress) -> Result<Prepared, ReloadError> {
+pub(crate) async fn prepare(
+    running: &Site,
+    ground: &Arc<Ground>,
+    progress: &Progress,
+) -> Result<Prepared, ReloadError> {
     let site = load(running).await?;
     progress.say("configuration checked".to_owned());
     let link = Arc::clone(&ground.link);

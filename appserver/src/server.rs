@@ -66,7 +66,9 @@ pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver
     let site = Arc::new(site);
     let control_endpoint = site.control_endpoint();
     let control = channel::bind(&control_endpoint).map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => RunError::AlreadyRuns { file: site.file.clone(), endpoint: control_endpoint.clone() },
+        io::ErrorKind::AddrInUse => {
+            RunError::AlreadyRuns { file: site.file.clone(), endpoint: control_endpoint.clone() }
+        }
         _ => RunError::Listen { endpoint: control_endpoint.clone(), source },
     })?;
     let endpoint = launch::fresh_endpoint(&site.runtime_dir, &format!("{}-channel", site.instance))?;

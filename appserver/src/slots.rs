@@ -77,7 +77,14 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    pub(crate) fn new(processes: u32, threads_max: u32, drain_timeout: Duration, purpose: Purpose, seed: u64, now: Instant) -> Self {
+    pub(crate) fn new(
+        processes: u32,
+        threads_max: u32,
+        drain_timeout: Duration,
+        purpose: Purpose,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
         let slot = |number| Slot { backoff: Backoff::new(seed.wrapping_add(number)), next_start: Some(now) };
         Self {
             threads_max,

@@ -41,7 +41,7 @@ pub(crate) struct Job {
 /// What happened to a worker.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// The serving process said hello.
+    /// The process was started, or the one that serves said hello.
     Identified { pid: u32 },
     /// It takes requests.
     Ready,
@@ -76,7 +76,8 @@ impl Job {
             channel: self.channel.endpoint().to_string(),
             token: token.to_owned(),
         };
-        let (app, program, slot, generation) = (Arc::clone(&self.app), self.program.clone(), self.slot, self.generation);
+        let (app, program, slot, generation) =
+            (Arc::clone(&self.app), self.program.clone(), self.slot, self.generation);
         let start = move || program.spawn(&app, slot, generation, mode)?.start().map_err(LaunchError::Start);
         match task::spawn_blocking(start).await {
             Ok(result) => result,
@@ -106,6 +107,7 @@ impl<'a> Life<'a> {
         let mut child = job.launch(&token).await?;
         let pid = child.id();
         tracing::debug!(app = %job.app.name, worker = job.slot, generation = job.generation, pid, "worker started");
+        job.tell(News::Identified { pid }).await;
         let mut output = JoinSet::new();
         for (stream, pipe) in [("stdout", child.take_stdout()), ("stderr", child.take_stderr())] {
             let (app, slot) = (Arc::clone(&job.app), job.slot);

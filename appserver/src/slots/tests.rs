@@ -91,7 +91,8 @@ fn a_second_death_in_a_row_waits_and_a_healthy_minute_forgives() {
 
 #[test]
 fn an_app_that_cannot_start_has_failed_until_a_worker_is_ready() {
-    let cases = [(import_error(), 1), (End::NotReady, 1), (End::NotStarted(String::new()), 1), (End::Exited(String::new()), 2)];
+    let cases =
+        [(import_error(), 1), (End::NotReady, 1), (End::NotStarted(String::new()), 1), (End::Exited(String::new()), 2)];
     for (end, attempts) in cases {
         let mut story = Story::new(1, Purpose::Serve);
         for attempt in 1..=attempts {

@@ -5,8 +5,7 @@ use std::fmt::{self, Write};
 
 /// Whether `c` may end a line, move a cursor or turn the direction of text.
 pub(crate) fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Writes `text` with control characters as `\n`, `\t` or `\u{1b}`. Backslashes stay single:
@@ -49,11 +48,10 @@ pub(crate) fn json(out: &mut dyn Write, text: &str) -> fmt::Result {
 
 /// Runs of safe characters, each with the unsafe one that ends it.
 fn pieces(text: &str) -> impl Iterator<Item = (&str, Option<char>)> {
-    text.split_inclusive(is_unsafe)
-        .map(|piece| match piece.chars().next_back() {
-            Some(last) if is_unsafe(last) => (&piece[..piece.len() - last.len_utf8()], Some(last)),
-            _ => (piece, None),
-        })
+    text.split_inclusive(is_unsafe).map(|piece| match piece.chars().next_back() {
+        Some(last) if is_unsafe(last) => (&piece[..piece.len() - last.len_utf8()], Some(last)),
+        _ => (piece, None),
+    })
 }
 
 #[cfg(test)]
@@ -64,11 +62,7 @@ mod tests {
     fn control_characters_never_reach_the_log() {
         let cases = [
             ("plain ä €", "plain ä €", "\"plain ä €\""),
-            (
-                "a\r\n2026 INFO forged",
-                "a\\r\\n2026 INFO forged",
-                "\"a\\u000d\\n2026 INFO forged\"",
-            ),
+            ("a\r\n2026 INFO forged", "a\\r\\n2026 INFO forged", "\"a\\u000d\\n2026 INFO forged\""),
             ("\u{1b}[2J", "\\u{1b}[2J", "\"\\u001b[2J\""),
             ("C:\\app \"x\"", "C:\\app \"x\"", "\"C:\\\\app \\\"x\\\"\""),
             ("\u{202e}txt", "\\u{202e}txt", "\"\\u202etxt\""),

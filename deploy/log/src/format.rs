@@ -25,11 +25,7 @@ pub(crate) struct Shared(pub(crate) &'static Format);
 
 impl Format {
     pub(crate) const fn new(process: &'static str, colours: bool) -> Self {
-        Self {
-            process,
-            colours,
-            json: AtomicBool::new(false),
-        }
+        Self { process, colours, json: AtomicBool::new(false) }
     }
 
     pub(crate) fn set_json(&self, json: bool) {
@@ -63,11 +59,7 @@ impl Format {
             Level::INFO => "info",
             _ => "debug",
         };
-        write!(
-            out,
-            "\",\"level\":\"{level}\",\"process\":\"{}\"",
-            self.process
-        )?;
+        write!(out, "\",\"level\":\"{level}\",\"process\":\"{}\"", self.process)?;
         pass(out, event, Pass::Json)?;
         if let Some(target) = foreign(event) {
             out.write_str(",\"target\":")?;
@@ -82,12 +74,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let now = OffsetDateTime::now_utc();
         if self.0.json.load(Ordering::Relaxed) {
             self.0.json(&mut writer, now, event)
@@ -98,11 +85,7 @@ where
 }
 
 fn pass(out: &mut dyn Write, event: &Event<'_>, pass: Pass) -> fmt::Result {
-    let mut record = Record {
-        out,
-        pass,
-        result: Ok(()),
-    };
+    let mut record = Record { out, pass, result: Ok(()) };
     event.record(&mut record);
     record.result
 }

@@ -57,10 +57,7 @@ fn install(process: &'static str, log: &Log) -> Installed {
     // An earlier subscriber can only be a test's own, which then sees the events.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(layer));
     std::panic::set_hook(Box::new(log_panic));
-    Installed {
-        filter: handle,
-        format,
-    }
+    Installed { filter: handle, format }
 }
 
 /// Libraries speak from `warn` on: their details help nobody who did not write them.
