@@ -159,7 +159,18 @@ impl Responder {
             stream.pipe.end(end, &self.shared.outbox);
             return Ok(());
         }
-        if self.is_sent() { Ok(()) } else { self.whole(Vec::new()) }
+        if self.is_sent() {
+            return Ok(());
+        }
+        let method = &self.request.head.method;
+        if self.reply.is_some()
+            && let Some(head) = self.head.take_if(|head| head.is_bodyless(method))
+        {
+            // An iterable is left at its first chunk then, so its length is not known.
+            self.reply(head, ReplyBody::Empty);
+            return Ok(());
+        }
+        self.whole(Vec::new())
     }
 
     /// The app has been left by an exception: answers with a failure, or cuts the response short.
