@@ -67,24 +67,17 @@ impl Http2 {
 
     /// A request with a body, and the whole response.
     pub async fn post(&mut self, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
-        let mut stream = self.open("POST", target, headers, true).await;
-        stream.send(body, true).await;
-        stream.response().await
+        let Stream { response, body: mut sender } = self.open("POST", target, headers, true).await;
+        // Both at once: an app may answer while it reads, and neither side has room for all of it.
+        let (_, response) = tokio::join!(send(&mut sender, body, true), receive(response));
+        response.expect("the stream was reset before a response")
     }
 }
 
 impl Stream {
     /// Sends a piece of the body.
-    pub async fn send(&mut self, mut piece: &[u8], last: bool) {
-        while !piece.is_empty() {
-            self.body.reserve_capacity(piece.len());
-            let capacity = bounded("flow control", std::future::poll_fn(|cx| self.body.poll_capacity(cx))).await;
-            // The server has answered already and wants no more.
-            let Some(Ok(capacity)) = capacity else { return };
-            let (now, later) = piece.split_at(capacity.min(piece.len()));
-            self.body.send_data(Bytes::copy_from_slice(now), last && later.is_empty()).unwrap();
-            piece = later;
-        }
+    pub async fn send(&mut self, piece: &[u8], last: bool) {
+        send(&mut self.body, piece, last).await;
     }
 
     /// The whole response.
@@ -92,28 +85,56 @@ impl Stream {
     /// # Panics
     /// When the stream was reset before a response.
     pub async fn response(self) -> Response {
-        let (mut response, mut body) = self.head().await;
-        loop {
-            match bounded("the body", body.data()).await {
-                Some(Ok(piece)) => {
-                    let _ = body.flow_control().release_capacity(piece.len());
-                    response.body.extend_from_slice(&piece);
-                }
-                Some(Err(_)) => return response,
-                None => break,
-            }
-        }
-        response.end = End::Proper;
-        response
+        self.try_response().await.expect("the stream was reset before a response")
+    }
+
+    /// The whole response, unless the stream was reset before it.
+    pub async fn try_response(self) -> Option<Response> {
+        receive(self.response).await
     }
 
     /// The response's head, and what its body is read from.
+    ///
+    /// # Panics
+    /// When the stream was reset before a response.
     pub async fn head(self) -> (Response, RecvStream) {
-        let (parts, body) = bounded("a response", self.response).await.unwrap().into_parts();
-        let text = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
-        let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
-        let response =
-            Response { status: parts.status.as_u16(), reason: String::new(), headers, body: Vec::new(), end: End::Cut };
-        (response, body)
+        head(self.response).await.expect("the stream was reset before a response")
     }
+}
+
+async fn send(body: &mut SendStream<Bytes>, mut piece: &[u8], last: bool) {
+    while !piece.is_empty() {
+        body.reserve_capacity(piece.len());
+        let capacity = bounded("flow control", std::future::poll_fn(|cx| body.poll_capacity(cx))).await;
+        // The server has answered already and wants no more.
+        let Some(Ok(capacity)) = capacity else { return };
+        let (now, later) = piece.split_at(capacity.min(piece.len()));
+        body.send_data(Bytes::copy_from_slice(now), last && later.is_empty()).unwrap();
+        piece = later;
+    }
+}
+
+async fn head(response: ResponseFuture) -> Option<(Response, RecvStream)> {
+    let (parts, body) = bounded("a response", response).await.ok()?.into_parts();
+    let text = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
+    let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
+    let response =
+        Response { status: parts.status.as_u16(), reason: String::new(), headers, body: Vec::new(), end: End::Cut };
+    Some((response, body))
+}
+
+async fn receive(response: ResponseFuture) -> Option<Response> {
+    let (mut response, mut body) = head(response).await?;
+    loop {
+        match bounded("the body", body.data()).await {
+            Some(Ok(piece)) => {
+                let _ = body.flow_control().release_capacity(piece.len());
+                response.body.extend_from_slice(&piece);
+            }
+            Some(Err(_)) => return Some(response),
+            None => break,
+        }
+    }
+    response.end = End::Proper;
+    Some(response)
 }
