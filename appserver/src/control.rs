@@ -178,7 +178,7 @@ async fn reload(server: &Arc<Server>, writer: &mut Writer) -> Option<String> {
     };
     // The lines end when the reload drops their sender.
     let (result, ()) = tokio::join!(server.reload(Progress::to(sender)), show);
-    result.err().map(|error| error.to_string())
+    result.err().map(|error| error.in_full())
 }
 
 async fn write(writer: &mut Writer, message: &FromServer) -> bool {

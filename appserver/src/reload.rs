@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task;
 use tokio::time;
 
+use crate::end::End;
 use crate::pool::{Ground, Pool, Trial};
 use crate::proxy::ProxyLink;
 use crate::python;
@@ -37,8 +38,20 @@ pub(crate) enum ReloadError {
     ProxyGone,
     #[error("the proxy did not answer within {} s", PREPARE_TIMEOUT.as_secs())]
     ProxySilent,
-    #[error("app {app}: worker {slot} {end}{traceback}")]
-    Worker { app: Arc<str>, slot: u32, end: String, traceback: String },
+    #[error("app {app}: worker {slot} {end}")]
+    Worker { app: Arc<str>, slot: u32, end: End },
+}
+
+impl ReloadError {
+    /// For a command; the log has the traceback already.
+    pub(crate) fn in_full(&self) -> String {
+        match self {
+            Self::Worker { end: End::ImportFailed { traceback, .. }, .. } => {
+                format!("{self}\n{}", traceback.trim_end())
+            }
+            _ => self.to_string(),
+        }
+    }
 }
 
 /// Where a reload says how it goes: the log, and the command that asked for it.
@@ -169,8 +182,7 @@ async fn start(site: &Site, ground: &Arc<Ground>, progress: &Progress) -> Result
             }
             Some(Trial::Complete) => incomplete -= 1,
             Some(Trial::Failed { app, slot, end }) => {
-                let traceback = end.traceback().map(|text| format!("\n{}", text.trim_end())).unwrap_or_default();
-                return Err(ReloadError::Worker { app, slot, end: end.to_string(), traceback });
+                return Err(ReloadError::Worker { app, slot, end });
             }
             // Unreachable while `sender` lives; ends the reload rather than hanging it.
             None => return Err(ReloadError::Stopping),

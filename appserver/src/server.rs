@@ -71,6 +71,7 @@ pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver
         }
         _ => RunError::Listen { endpoint: control_endpoint.clone(), source },
     })?;
+    sweep(&site, &control_endpoint);
     let endpoint = launch::fresh_endpoint(&site.runtime_dir, &format!("{}-channel", site.instance))?;
     let workers = channel::bind(&endpoint).map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?;
     let ground = Arc::new(Ground {
@@ -125,6 +126,21 @@ pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver
     Ok(())
 }
 
+/// Removes what an app server of this site left behind that was killed. Its workers have gone
+/// with it, and holding the control endpoint proves that there is no other.
+fn sweep(site: &Site, control: &Endpoint) {
+    let Endpoint::Unix(control) = control else { return };
+    let ours = format!("{}-", site.instance);
+    for entry in std::fs::read_dir(&site.runtime_dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&ours) && name.ends_with(".sock") && entry.path() != *control {
+            // What cannot be removed is in nobody's way: every name is used once.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 impl Server {
     /// Every pool that may have workers of this app.
     pub(crate) fn pools_of(&self, app: &str) -> Vec<PoolRemote> {
@@ -140,7 +156,11 @@ impl Server {
     pub(crate) async fn reload(&self, progress: Progress) -> Result<(), ReloadError> {
         let result = self.try_reload(&progress).await;
         if let Err(error) = &result {
-            tracing::error!("reload: nothing was changed: {error}");
+            match error.to_string() {
+                // A bad file has a line for each thing that is wrong with it.
+                text if text.contains('\n') => tracing::error!(details = text, "reload: nothing was changed"),
+                text => tracing::error!("reload: nothing was changed: {text}"),
+            }
         }
         result
     }

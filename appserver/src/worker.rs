@@ -61,6 +61,7 @@ pub(crate) async fn run(job: Job, stop: oneshot::Receiver<Instant>) {
         Ok(life) => life.live(stop).await,
         Err(error) => End::NotStarted(error.to_string()),
     };
+    job.tidy().await;
     job.tell(News::Ended(end)).await;
 }
 
@@ -68,6 +69,15 @@ impl Job {
     async fn tell(&self, news: News) {
         // The pool outlives its workers' tasks; without it there is nobody to tell.
         let _ = self.news.send((self.generation, news)).await;
+    }
+
+    /// A process that was killed leaves its socket's file behind.
+    async fn tidy(&self) {
+        if let Endpoint::Unix(path) = &self.endpoint {
+            let path = path.clone();
+            // Most often there is nothing to remove.
+            let _ = task::spawn_blocking(move || std::fs::remove_file(path)).await;
+        }
     }
 
     async fn launch(&self, token: &str) -> Result<Child, LaunchError> {

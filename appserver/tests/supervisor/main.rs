@@ -2,6 +2,7 @@
 //! test says, without the worker library. Unix only, because the fake uses plain sockets and
 //! signals; the end-to-end suite runs the real worker on Windows as well.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod control;
 mod harness;

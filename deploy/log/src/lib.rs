@@ -27,7 +27,7 @@ use crate::format::Format;
 pub const APP_OUTPUT: &str = "tidegate_app_output";
 
 /// Fields of these names hold several lines; text shows them below the record, indented.
-pub const BLOCKS: [&str; 2] = ["stack", "traceback"];
+pub const BLOCKS: [&str; 3] = ["stack", "traceback", "details"];
 
 struct Installed {
     filter: Handle<Targets, Registry>,

@@ -1,0 +1,269 @@
+//! The task behind a pool: does what `slots` decides, tells the log and the board.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_contract::{AppPhase, Generation, RestartReason, WorkerPhase, WorkerState};
+use tidegate_site::App;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
+
+use super::{Command, Ground, Trial};
+use crate::board::View;
+use crate::channel;
+use crate::complaint::Complaints;
+use crate::end::End;
+use crate::launch;
+use crate::ledger::Counters;
+use crate::slots::{Action, Purpose, Slots};
+use crate::worker::{self, Job, News};
+
+/// Figures of heartbeats are published this often; everything else at once.
+const FIGURES: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    slot: u32,
+    started: Instant,
+    pid: u32,
+    stop: Option<oneshot::Sender<Instant>>,
+}
+
+pub(super) struct Actor {
+    pub(super) number: u64,
+    pub(super) app: Arc<App>,
+    pub(super) ground: Arc<Ground>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) proxy: watch::Receiver<u64>,
+    pub(super) slots: Slots,
+    pub(super) workers: HashMap<Generation, Worker>,
+    pub(super) tasks: JoinSet<()>,
+    pub(super) news_sender: mpsc::Sender<(Generation, News)>,
+    pub(super) trial: Option<mpsc::Sender<Trial>>,
+    pub(super) complaints: Complaints,
+    pub(super) view: watch::Sender<View>,
+    pub(super) published: Instant,
+    pub(super) shutdown: bool,
+}
+
+impl Actor {
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut news: mpsc::Receiver<(Generation, News)>,
+    ) {
+        loop {
+            self.act();
+            let figures = self.publish();
+            if self.slots.purpose() == Purpose::Leave && self.slots.is_empty() {
+                break;
+            }
+            let wake = self.slots.next_wake().into_iter().chain(figures).min();
+            let alarm = async {
+                match wake {
+                    Some(at) => time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // All cancel-safe.
+            tokio::select! {
+                Some((generation, news)) = news.recv() => self.heard(generation, news).await,
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => break,
+                },
+                Ok(()) = self.proxy.changed() => {}
+                Some(ended) = self.tasks.join_next() => channel::log_panicked(ended),
+                () = alarm => {}
+            }
+        }
+        while self.tasks.join_next().await.is_some() {}
+        if !self.shutdown {
+            self.ground.board.remove_retired(self.number);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Drained(generation) => self.slots.drained(generation),
+            Command::Promote => {
+                self.trial = None;
+                self.slots.promote(Instant::now());
+                // What changed while the pool was on its way to the board was not shown there.
+                self.ground.board.publish(self.number, &self.view.borrow());
+            }
+            Command::Leave { shutdown } => {
+                self.shutdown |= shutdown;
+                let replaced = self.slots.leave(Instant::now());
+                if !shutdown {
+                    self.counters.count(RestartReason::Reload, replaced);
+                }
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        let connected = *self.proxy.borrow_and_update() != 0;
+        for action in self.slots.actions(Instant::now(), connected) {
+            match action {
+                Action::Start { slot } => self.start(slot),
+                Action::Stop { generation, until } => {
+                    if let Some(stop) = self.workers.get_mut(&generation).and_then(|worker| worker.stop.take()) {
+                        // A task that has ended says so in its last news.
+                        let _ = stop.send(until);
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, slot: u32) {
+        let generation = self.counters.next_generation();
+        let prefix = format!("{}-{}-{generation}", self.ground.instance, self.app.name);
+        let endpoint = match launch::fresh_endpoint(&self.ground.runtime_dir, &prefix) {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                self.slots.started(slot, generation, String::new());
+                self.ended(generation, slot, 0, &End::NotStarted(error.to_string()));
+                return;
+            }
+        };
+        self.slots.started(slot, generation, endpoint.to_string());
+        let (stop, stopped) = oneshot::channel();
+        self.workers.insert(generation, Worker { slot, started: Instant::now(), pid: 0, stop: Some(stop) });
+        let job = Job {
+            app: Arc::clone(&self.app),
+            slot,
+            generation,
+            endpoint,
+            program: self.ground.program.clone(),
+            channel: self.ground.channel.clone(),
+            link: Arc::clone(&self.ground.link),
+            news: self.news_sender.clone(),
+        };
+        self.tasks.spawn(worker::run(job, stopped));
+    }
+
+    async fn heard(&mut self, generation: Generation, news: News) {
+        let Some(worker) = self.workers.get_mut(&generation) else { return };
+        let (slot, pid) = (worker.slot, worker.pid);
+        let app = &*self.app.name;
+        match news {
+            News::Identified { pid } => {
+                worker.pid = pid;
+                self.slots.identified(generation, pid);
+            }
+            News::Ready => {
+                let took = worker.started.elapsed();
+                tracing::info!(app, worker = slot, pid, "worker ready");
+                self.slots.ready(generation, Instant::now());
+                self.complaints.forget();
+                self.tell(Trial::Ready { app: Arc::clone(&self.app.name), slot, took }).await;
+                if self.slots.is_complete() {
+                    self.tell(Trial::Complete).await;
+                }
+            }
+            News::Beat { busy, threads } => self.slots.beat(generation, busy, threads),
+            News::Silent => {
+                tracing::warn!(
+                    app,
+                    worker = slot,
+                    pid,
+                    "worker misses its heartbeats: it gets no request until it is heard again"
+                );
+                self.slots.silent(generation);
+            }
+            News::Condemned { returned } => {
+                if self.slots.condemned(generation, Instant::now()) {
+                    let why = if returned { "its thread was interrupted" } else { "its thread did not come back" };
+                    tracing::warn!(
+                        app,
+                        worker = slot,
+                        pid,
+                        "a request timed out and {why}: the worker is being replaced"
+                    );
+                    self.counters.count(RestartReason::Timeout, 1);
+                }
+            }
+            News::Ended(end) => {
+                self.workers.remove(&generation);
+                self.ended(generation, slot, pid, &end);
+                if self.slots.purpose() == Purpose::Trial {
+                    self.tell(Trial::Failed { app: Arc::clone(&self.app.name), slot, end }).await;
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, generation: Generation, slot: u32, pid: u32, end: &End) {
+        let now = Instant::now();
+        let app = &*self.app.name;
+        let leaving = self
+            .slots
+            .workers()
+            .iter()
+            .any(|worker| worker.generation == generation && worker.phase == WorkerPhase::Draining);
+        if let Some(reason) = self.slots.ended(generation, end, now) {
+            self.counters.count(reason, 1);
+        }
+        if leaving && !matches!(end, End::ImportFailed { .. }) {
+            tracing::info!(app, worker = slot, pid, "worker stopped: it {end}");
+            return;
+        }
+        let next = match self.slots.start_time(slot) {
+            Some(at) if at > now => format!("next try in {:.1} s", at.duration_since(now).as_secs_f64()),
+            Some(_) => "next try now".to_owned(),
+            None => "no further try".to_owned(),
+        };
+        match self.complaints.hear(end) {
+            1 => tracing::error!(app, worker = slot, pid, traceback = end.traceback(), "worker {end}; {next}"),
+            attempt => {
+                tracing::error!(
+                    app,
+                    worker = slot,
+                    pid,
+                    attempt,
+                    "worker failed with the same error as before; {next}"
+                );
+            }
+        }
+    }
+
+    async fn tell(&self, news: Trial) {
+        if let Some(trial) = &self.trial {
+            // A reload that was given up drops this pool soon.
+            let _ = trial.send(news).await;
+        }
+    }
+
+    /// Publishes what has changed. Returns when figures that have changed may follow.
+    fn publish(&mut self) -> Option<Instant> {
+        let view = look(&self.slots);
+        let (same, same_but_figures) = {
+            let last = self.view.borrow();
+            (*last == view, without_figures(&last) == without_figures(&view))
+        };
+        if same {
+            return None;
+        }
+        let due = self.published + FIGURES;
+        if same_but_figures && Instant::now() < due {
+            return Some(due);
+        }
+        self.published = Instant::now();
+        self.view.send_replace(view);
+        self.ground.board.publish(self.number, &self.view.borrow());
+        None
+    }
+}
+
+pub(super) fn look(slots: &Slots) -> View {
+    View { phase: slots.phase(), detail: slots.failure().map(str::to_owned), workers: slots.workers() }
+}
+
+fn without_figures(view: &View) -> (AppPhase, Option<&str>, Vec<WorkerState>) {
+    let plain = |worker: &WorkerState| WorkerState { threads_busy: 0, threads: 0, ..worker.clone() };
+    (view.phase, view.detail.as_deref(), view.workers.iter().map(plain).collect())
+}
