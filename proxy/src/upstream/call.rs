@@ -37,6 +37,7 @@ pub(crate) struct AnswerBody {
 
 /// Why a call brought no response.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives for one match, and only after a failure")]
 pub(crate) enum CallFailure {
     /// No byte of the request reached the worker.
     NotSent {

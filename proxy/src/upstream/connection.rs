@@ -33,12 +33,29 @@ const RESPONSE_BUFFER: usize = 256 << 10;
 /// A connection to a worker.
 pub(super) struct Connection {
     send: http1::SendRequest<RequestBody>,
-    driver: Pin<Box<http1::Connection<TokioIo<LocalStream>, RequestBody>>>,
+    driver: Driver,
     _open: Held,
+}
+
+/// hyper's connection until it ends. It is dropped then, not kept: what is still queued in it is
+/// answered by that drop alone.
+struct Driver(Option<Pin<Box<http1::Connection<TokioIo<LocalStream>, RequestBody>>>>);
+
+impl Driver {
+    /// Does what can be done now; says whether the connection is still open.
+    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(connection) = &mut self.0
+            && connection.as_mut().poll(cx).is_ready()
+        {
+            self.0 = None;
+        }
+        self.0.is_some()
+    }
 }
 
 /// Why a call brought no response head.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives for one match, and only after a failure")]
 pub(super) enum CallError {
     /// Nothing of the request was sent; it may go to any worker.
     NotSent(http::Request<RequestBody>),
@@ -58,14 +75,13 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
-        Ok(Self { send, driver: Box::pin(driver), _open: open })
+        Ok(Self { send, driver: Driver(Some(Box::pin(driver))), _open: open })
     }
 
     /// Whether the connection can take a request: open, and done with the last one.
     pub(super) fn is_usable(&mut self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        let open = self.driver.as_mut().poll(&mut cx).is_pending();
-        open && self.send.is_ready()
+        self.driver.drive(&mut cx) && self.send.is_ready()
     }
 
     /// Sends a request and reads the head of its response.
@@ -75,14 +91,11 @@ impl Connection {
     ) -> Result<http::Response<Incoming>, CallError> {
         let mut response = std::pin::pin!(self.send.try_send_request(request));
         let driver = &mut self.driver;
-        let mut ended = false;
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = response.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
-            if !ended {
-                ended = driver.as_mut().poll(cx).is_ready();
-            }
+            driver.drive(cx);
             response.as_mut().poll(cx)
         })
         .await;
@@ -102,15 +115,12 @@ impl Connection {
     /// The next piece of a response body; `None` at its end.
     pub(super) async fn next(&mut self, body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
         let driver = &mut self.driver;
-        let mut ended = false;
         loop {
             let frame = poll_fn(|cx| {
                 if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
                     return Poll::Ready(frame);
                 }
-                if !ended {
-                    ended = driver.as_mut().poll(cx).is_ready();
-                }
+                driver.drive(cx);
                 Pin::new(&mut *body).poll_frame(cx)
             })
             .await?;
