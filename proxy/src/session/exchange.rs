@@ -118,7 +118,11 @@ impl Exchange {
 
     /// Tells the client to send its body (RFC 9110 section 10.1.1); HTTP/2 has no need of it.
     pub(crate) async fn send_continue(&mut self) -> Result<(), ClientError> {
-        self.bounded_write(async |session| session.write_continue_response().await).await
+        self.bounded_write(async |session| session.write_continue_response().await).await?;
+        // pingora gives the connection up at any head, this one too, that goes out before the body
+        // has come in.
+        self.session.set_keepalive(self.keep_alive.then_some(0));
+        Ok(())
     }
 
     /// Sends the head alone, for a body that comes later.

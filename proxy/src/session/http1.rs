@@ -37,8 +37,9 @@ pub(super) async fn serve(
     let mut buffer = BytesMut::new();
     let mut first = true;
     loop {
-        let live = shared.live.load_full();
-        let limits = &live.site.limits;
+        // Until the header is here: a reload during the wait is for the request that ends it.
+        let waiting = shared.live.load_full();
+        let limits = &waiting.site.limits;
         // A new connection has the header's time for its first byte too.
         let idle = if first { limits.header_timeout } else { limits.keep_alive };
         first = false;
@@ -79,9 +80,11 @@ pub(super) async fn serve(
             shared.metrics.http.failed(Cause::BadRequest);
             return;
         }
-        let keep_alive = !*shutdown.borrow();
+        let live = shared.live.load_full();
+        // The session knows what the request asks for (HTTP/1.0 has to ask for it to stay).
+        let keep_alive = session.get_keepalive().is_some() && !*shutdown.borrow();
         session.set_keepalive(keep_alive.then_some(0));
-        let exchange = Exchange::new(session, Some(hold.clone()), limits.client_timeout, keep_alive);
+        let exchange = Exchange::new(session, Some(hold.clone()), live.site.limits.client_timeout, keep_alive);
         let Some(exchange) = request::answer(exchange, &origin, &shared, live).await else { return };
         let Some(reusable) = exchange.finish().await else { return };
         let (next, rest) = reusable.into_parts();
