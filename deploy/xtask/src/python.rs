@@ -26,7 +26,6 @@ pub(crate) fn for_tests() -> Result<PathBuf> {
 }
 
 /// The interpreter of the virtual environment that holds the other servers as well.
-#[expect(dead_code, reason = "the measurements that use it come with docs/benchmarks.md")]
 pub(crate) fn for_measurements() -> Result<PathBuf> {
     environment("venv-measure", &[TEST_PACKAGES, MEASURE_PACKAGES])
 }

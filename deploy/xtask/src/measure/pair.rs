@@ -1,0 +1,100 @@
+//! The pair of processes on a site of a measurement's own.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Bench;
+use super::child::{Server, Stop, answers, free_port};
+use super::usage;
+use crate::windows::wine;
+use crate::{process, workspace};
+
+/// The pair, ready.
+pub(crate) struct Pair {
+    pub(crate) https: u16,
+    pub(crate) http: u16,
+    pub(crate) metrics: u16,
+    directory: PathBuf,
+    appserver: Server,
+    proxy: Server,
+}
+
+impl Pair {
+    /// Writes the site and starts the pair on it. `rest` is what follows listeners and metrics in the site file.
+    pub(crate) fn start(bench: &Bench, name: &str, rest: &str, files: &[(&str, &str)]) -> Result<Self> {
+        let directory = bench.directory.join(name);
+        std::fs::create_dir_all(&directory)?;
+        for (name, content) in files {
+            std::fs::write(directory.join(name), content)?;
+        }
+        let (https, http, metrics) = (free_port()?, free_port()?, free_port()?);
+        let config = directory.join("tidegate.yaml");
+        std::fs::write(
+            &config,
+            format!(
+                "listeners:\n  - {{ address: \"127.0.0.1:{https}\", protocol: https }}\n  - {{ address: \
+                 \"127.0.0.1:{http}\", protocol: http }}\nmetrics: 127.0.0.1:{metrics}\n{rest}"
+            ),
+        )?;
+        let start = |program: &str| -> Result<Server> {
+            Server::start(program, command(bench, program, &config)?, Stop::Stdin, &directory)
+        };
+        let appserver = start("tidegate-appserver")?;
+        let mut proxy = start("tidegate-proxy")?;
+        proxy.wait_until(|| answers(metrics, "/readyz"))?;
+        Ok(Self { https, http, metrics, directory, appserver, proxy })
+    }
+
+    /// The certificate that was made for it, and its key.
+    pub(crate) fn certificate(&self) -> (PathBuf, PathBuf) {
+        let state = self.directory.join(".tidegate");
+        (state.join("development.pem"), state.join("development.key"))
+    }
+
+    /// Its processes with a name for each; workers are what the app server has started.
+    pub(crate) fn processes(&self) -> Vec<(&'static str, u32)> {
+        let (proxy, appserver) = (self.proxy.id(), self.appserver.id());
+        let mut all = vec![("proxy", proxy), ("app server", appserver)];
+        all.extend(usage::tree(appserver).into_iter().skip(1).map(|pid| ("worker", pid)));
+        all
+    }
+
+    /// The app server's log so far.
+    pub(crate) fn appserver_log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.appserver.log)?)
+    }
+
+    /// Where the programs' output is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Stops both.
+    pub(crate) fn stop(self) -> Result<()> {
+        self.proxy.stop()?;
+        self.appserver.stop()
+    }
+}
+
+/// How the site file names the interpreter.
+pub(crate) fn python(bench: &Bench) -> Result<String> {
+    Ok(match &bench.windows {
+        Some((_, prepared)) => wine::windows_path(&prepared.python)?,
+        None => bench.python.display().to_string(),
+    })
+}
+
+fn command(bench: &Bench, program: &str, config: &Path) -> Result<Command> {
+    let arguments = |config: OsString| [OsString::from("--config"), config, "--stop-on-stdin-eof".into()];
+    if let (Some((programs, _)), Some(wine)) = (&bench.windows, bench.wine()) {
+        let program = programs.join(format!("{program}.exe"));
+        let config = wine::windows_path(config)?;
+        return wine::command(wine, OsStr::new(&wine::windows_path(&program)?), &arguments(config.into()));
+    }
+    let mut command = process::command(workspace::program(&bench.programs, program));
+    command.args(arguments(config.into()));
+    Ok(command)
+}
