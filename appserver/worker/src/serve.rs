@@ -104,8 +104,9 @@ fn serve(py: Python<'_>, launch: Launch, endpoint: &str, channel: &str, token: S
     // Whatever holds the GIL or never ends, the process does not outlive its drain by much.
     exit::after(drain + FLUSH + FAREWELL, 0);
     py.detach(|| {
+        io.finish(drain + FLUSH);
+        // Threads whose client is gone have no connection that would have waited for them.
         shared.pool.wait_until_quiet(deadline);
-        io.finish(FLUSH);
     });
     leave(py, 0, FAREWELL)
 }

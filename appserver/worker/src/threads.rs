@@ -5,7 +5,8 @@
 //! threads wait detached, and the one that went idle last is woken first. At most one woken
 //! thread is on its way at a time. When a woken thread had to wait long for the GIL, or came
 //! too late to find anything, then the process is bound by the CPU and more threads would only
-//! fight over the GIL: for a while nobody is woken as long as requests keep being finished.
+//! fight over the GIL: for a while nobody is woken as long as requests keep being finished, and
+//! threads beyond a lowered limit go idle when they have finished theirs.
 //! I/O threads only ever call [`Pool::submit`] and [`Pool::prod`], which do not block.
 
 use std::collections::VecDeque;
@@ -21,8 +22,9 @@ use crate::request::{Job, Request};
 
 /// How long a thread above the minimum stays idle before it ends.
 const IDLE: Duration = Duration::from_secs(30);
-/// A woken thread that takes longer than this to get the GIL found it contended.
-const CONTENDED: Duration = Duration::from_millis(1);
+/// A woken thread that takes longer than this to get the GIL found it contended: a little less
+/// than the time after which Python takes the GIL from a thread that does not let go of it.
+const CONTENDED: Duration = Duration::from_millis(4);
 /// Bounds of the time for which nobody is woken after a useless wake-up.
 const HOLD_MIN: Duration = Duration::from_millis(4);
 const HOLD_MAX: Duration = Duration::from_millis(128);
@@ -38,6 +40,8 @@ pub(crate) struct Seat {
     /// The request that it runs. Whoever throws an exception into the thread holds this lock
     /// meanwhile, so that it cannot hit a later request.
     pub(crate) running: Mutex<Option<Arc<Request>>>,
+    /// How many requests had been taken when it took its own.
+    took: AtomicU64,
     woken: AtomicBool,
     thread: Mutex<Option<Thread>>,
 }
@@ -69,6 +73,8 @@ struct State {
     /// Until when nobody is woken while the others get on.
     hold_until: Instant,
     hold: Duration,
+    /// How many threads may go on while nobody is woken.
+    limit: usize,
     /// Requests taken so far, and the figure at the last prod.
     taken: u64,
     prodded: u64,
@@ -107,6 +113,7 @@ impl Pool {
             numbers: 0,
             hold_until: now,
             hold: HOLD_MIN,
+            limit: usize::MAX,
             taken: 0,
             prodded: 0,
         };
@@ -156,6 +163,7 @@ impl Pool {
         if !stuck || state.coming > 0 {
             return Some(Next::Prod);
         }
+        state.limit = state.limit.max(state.busy * 2);
         let (next, seat) = self.reinforce(&mut state, now);
         drop(state);
         wake(seat);
@@ -200,6 +208,7 @@ impl Pool {
             number,
             ident: AtomicU64::new(0),
             running: Mutex::new(None),
+            took: AtomicU64::new(0),
             woken: AtomicBool::new(false),
             thread: Mutex::new(None),
         });
@@ -223,23 +232,31 @@ impl Pool {
     /// Without one the thread counts as idle and must call [`Pool::wait`].
     pub(crate) fn take(&'static self, seat: &Arc<Seat>, after: After) -> Option<Job> {
         let mut state = self.state.lock();
+        if after == After::Request {
+            state.busy -= 1;
+            if state.is_crowded(seat) {
+                state.idle.push(Arc::clone(seat));
+                return None;
+            }
+        }
         let job = state.queue.pop_front();
         let mut reinforcement = (Next::Nothing, None);
-        match after {
-            After::Request => state.busy -= 1,
-            After::Wake => {
-                state.coming = state.coming.saturating_sub(1);
-                let now = Instant::now();
-                let late = now.saturating_duration_since(state.coming_since) > CONTENDED;
-                if job.is_none() || late {
-                    state.hold_until = now + state.hold;
-                    state.hold = (state.hold * 2).min(HOLD_MAX);
-                } else {
-                    state.hold = HOLD_MIN;
-                    state.hold_until = now;
-                    if !state.queue.is_empty() && state.coming == 0 {
-                        reinforcement = self.reinforce(&mut state, now);
-                    }
+        if after == After::Wake {
+            state.coming = state.coming.saturating_sub(1);
+            let now = Instant::now();
+            let contended = now.saturating_duration_since(state.coming_since) > CONTENDED;
+            if contended {
+                state.limit = state.busy.div_ceil(2).max(1);
+            }
+            if contended || job.is_none() {
+                state.hold_until = now + state.hold;
+                state.hold = (state.hold * 2).min(HOLD_MAX);
+            } else {
+                state.hold = HOLD_MIN;
+                state.hold_until = now;
+                state.limit = usize::MAX;
+                if !state.queue.is_empty() && state.coming == 0 {
+                    reinforcement = self.reinforce(&mut state, now);
                 }
             }
         }
@@ -247,6 +264,7 @@ impl Pool {
             Some(_) => {
                 state.busy += 1;
                 state.taken += 1;
+                seat.took.store(state.taken, Ordering::Relaxed);
             }
             None => {
                 state.idle.push(Arc::clone(seat));
@@ -261,6 +279,14 @@ impl Pool {
             self.start();
         }
         job
+    }
+
+    /// The thread could not get ready; another may be tried for the next request.
+    pub(crate) fn abandon(&self, seat: &Seat, error: &str) {
+        log::line(&format!("failed to start thread {}: {error}", seat.number));
+        let mut state = self.state.lock();
+        state.threads -= 1;
+        state.coming = state.coming.saturating_sub(1);
     }
 
     /// Waits, detached from Python, until there may be a request. False: the thread is to end.
@@ -303,6 +329,14 @@ impl Pool {
             }
         }
         true
+    }
+}
+
+impl State {
+    /// Whether the thread that has just finished a request only takes the GIL from the others:
+    /// there are enough of them, and they have been getting on beside it.
+    fn is_crowded(&self, seat: &Seat) -> bool {
+        !self.queue.is_empty() && self.busy >= self.limit && self.taken > seat.took.load(Ordering::Relaxed) + 1
     }
 }
 

@@ -1,5 +1,6 @@
 """The app behind conformance.py: one behaviour a path."""
 
+import contextvars
 import io
 import os
 import sys
@@ -8,6 +9,7 @@ import time
 
 closed = []
 local = threading.local()
+variable = contextvars.ContextVar("variable", default=0)
 
 
 class Body:
@@ -238,6 +240,12 @@ def sleeps(environ, start):
     return text(start, "slept")
 
 
+def holds_gil(environ, start):
+    import ctypes
+    ctypes.PyDLL(None).sleep(5)
+    return text(start, "held")
+
+
 def stalls(environ, start):
     start("200 OK", [])
     def chunks():
@@ -259,6 +267,12 @@ def thread(environ, start):
     count = getattr(local, "count", 0) + 1
     local.count = count
     return text(start, "%s %d" % (threading.current_thread().name, count))
+
+
+def context(environ, start):
+    variable.set(variable.get() + 1)
+    start("200 OK", [])
+    yield str(variable.get()).encode()
 
 
 def errors(environ, start):

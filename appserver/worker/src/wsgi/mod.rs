@@ -13,6 +13,7 @@ mod responder;
 mod start_response;
 mod text;
 pub(crate) mod timeout;
+mod turn;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use self::input::Input;
 use self::names::Names;
 use self::responder::Sent;
 use self::start_response::{StartResponse, push};
+use self::turn::Turn;
 use crate::log;
 use crate::request::{Job, Request};
 use crate::shared::Shared;
@@ -55,15 +57,16 @@ impl App {
 
     /// A pool thread's life. Its Python thread state lasts from here to the end, because
     /// `threading.local` values belong to it: database connections live there.
-    pub(crate) fn serve(&self, seat: &Arc<Seat>) {
+    pub(crate) fn serve(&'static self, seat: &Arc<Seat>) {
         Python::attach(|py| {
-            if let Err(error) = introduce(py, seat) {
-                log::line(&format!("failed to name thread {}: {error}", seat.number));
-            }
+            let turn = match introduce(py, seat).and_then(|()| Turn::new(py, self)) {
+                Ok(turn) => turn,
+                Err(error) => return self.shared.pool.abandon(seat, &error.to_string()),
+            };
             let mut after = After::Wake;
             loop {
                 if let Some(job) = self.shared.pool.take(seat, after) {
-                    self.run(py, seat, job);
+                    self.run(py, &turn, seat, job);
                     after = After::Request;
                 } else if py.detach(|| self.shared.pool.wait(seat)) {
                     after = After::Wake;
@@ -78,7 +81,7 @@ impl App {
     }
 
     /// Runs one request to its end, whatever the app does.
-    fn run(&self, py: Python<'_>, seat: &Arc<Seat>, job: Job) {
+    fn run(&self, py: Python<'_>, turn: &Bound<'_, Turn>, seat: &Arc<Seat>, job: Job) {
         let Job { request, reply } = job;
         if request.is_cut() {
             return request.back();
@@ -88,7 +91,7 @@ impl App {
         let start = StartResponse::new(self.shared, Arc::clone(&request), reply);
         let responder = Arc::clone(&start.responder);
         let handled = catch_unwind(AssertUnwindSafe(|| {
-            self.respond(py, &request, &Bound::new(py, start)?)?;
+            turn.get().run(turn, &request, start)?;
             responder.lock().finish()
         }));
         match handled {
