@@ -4,7 +4,7 @@
 //! A slot is taken at dispatch and stays taken until its thread is back: told by a complete
 //! response, by the worker (`SlotBack`), or by the worker's end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use tidegate_contract::{AppPhase, AppState, Generation, WorkerPhase};
 
@@ -40,6 +40,10 @@ struct Held {
 /// before the worker had read it is never heard of again.
 const IDLE_SWEEPS: u32 = 3;
 
+/// Words of workers kept for dispatches that are not held yet: the worker's word takes another way
+/// than its response and may come first.
+const EARLY_WORDS: usize = 1024;
+
 /// A request's place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
@@ -69,6 +73,8 @@ pub(super) struct Slots<W> {
     size: usize,
     /// Dispatches that were cut short: their slots wait for the worker's word.
     held: HashMap<u64, Held>,
+    /// Dispatches whose thread came back before they were held, oldest first.
+    early: VecDeque<u64>,
 }
 
 impl<W> Slots<W> {
@@ -81,6 +87,7 @@ impl<W> Slots<W> {
             next_ticket: 0,
             size,
             held: HashMap::new(),
+            early: VecDeque::new(),
         }
     }
 
@@ -151,7 +158,10 @@ impl<W> Slots<W> {
     /// Keeps the slot of a dispatch that was cut short until the worker says that its thread is
     /// back.
     pub(super) fn hold(&mut self, dispatch: u64, generation: Generation) {
-        if self.worker(generation).is_some() {
+        if let Some(index) = self.early.iter().position(|early| *early == dispatch) {
+            self.early.remove(index);
+            self.free(generation);
+        } else if self.worker(generation).is_some() {
             self.held.insert(dispatch, Held { generation, idle_sweeps: 0 });
         }
     }
@@ -160,7 +170,12 @@ impl<W> Slots<W> {
     pub(super) fn slot_back(&mut self, dispatch: u64) {
         if let Some(held) = self.held.remove(&dispatch) {
             self.free(held.generation);
+            return;
         }
+        if self.early.len() == EARLY_WORDS {
+            self.early.pop_front();
+        }
+        self.early.push_back(dispatch);
     }
 
     /// Counts a sweep over a worker that reports whether it is idle; frees what has been held on
@@ -213,6 +228,7 @@ impl<W> Slots<W> {
         self.phase = AppPhase::Failed;
         self.workers.clear();
         self.held.clear();
+        self.early.clear();
     }
 
     /// Draining workers on which nothing runs any more, each named once.
@@ -357,6 +373,28 @@ mod tests {
         assert_eq!(slots.next_grant(), None);
         slots.slot_back(7);
         assert_eq!(slots.next_grant(), Some(("next", 1)));
+    }
+
+    #[test]
+    fn a_word_that_comes_before_the_slot_is_held_counts() {
+        let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
+        slots.slot_back(7);
+        assert!(matches!(slots.admit(|| "next"), Admission::Queued(_)));
+        slots.hold(7, 1);
+        assert_eq!(slots.next_grant(), Some(("next", 1)));
+        slots.hold(7, 1);
+        assert!(matches!(slots.admit(|| ""), Admission::Queued(_)));
+    }
+
+    #[test]
+    fn early_words_are_bounded() {
+        let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
+        for dispatch in 0..=EARLY_WORDS as u64 {
+            slots.slot_back(dispatch);
+        }
+        assert_eq!(slots.early.len(), EARLY_WORDS);
+        assert_eq!(slots.early.front(), Some(&1));
     }
 
     #[test]

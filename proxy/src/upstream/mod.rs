@@ -67,7 +67,7 @@ impl Apps {
                         inner: Mutex::new(Inner { slots: Slots::new(app.queue.size), backends: HashMap::new() }),
                         metrics: self.metrics.app(&app.name),
                         drained: self.drained.clone(),
-                        dispatches: AtomicU64::new(0),
+                        dispatches: AtomicU64::new(first_dispatch()),
                     };
                     apps.insert(Arc::clone(&app.name), Arc::new(known));
                 }
@@ -315,6 +315,14 @@ impl App {
     }
 }
 
+/// Where an app's dispatch numbers begin: not where they began before the proxy was restarted, since
+/// a worker may still speak of those.
+fn first_dispatch() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    // The standard library's hash keys come from the system's random numbers. Half the range is left.
+    RandomState::new().hash_one(0_u8) >> 1
+}
+
 fn refuse(waiting: Vec<oneshot::Sender<Result<Lease, Cause>>>, cause: Cause) {
     for waiter in waiting {
         // Whoever has left meanwhile needs no answer.
@@ -403,7 +411,17 @@ impl Drop for Lease {
         match self.hold {
             Hold::Done => {}
             Hold::Unused => self.give_back(),
-            Hold::Sent => self.app.inner.lock().slots.hold(self.dispatch, self.backend.generation),
+            Hold::Sent => {
+                let awaited = {
+                    let mut inner = self.app.inner.lock();
+                    inner.slots.hold(self.dispatch, self.backend.generation);
+                    inner.slots.is_awaited()
+                };
+                // The worker's word may have come already.
+                if awaited {
+                    self.app.serve_queue();
+                }
+            }
         }
     }
 }
