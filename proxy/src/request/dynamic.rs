@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::ext::ReasonPhrase;
@@ -24,6 +24,10 @@ use crate::upstream::{Answer, App, BodyPart, BodySender, CallFailure, Deadlines,
 /// Workers that could not be connected to before the request is given up. Between attempts it
 /// waits in the queue, so this counts workers that vanished, not tries a second.
 const UNREACHABLE_WORKERS: u32 = 8;
+
+/// What is read of a request's body before a worker is asked for: a smaller body costs no thread
+/// however slowly it comes, and its client is watched while it waits in the queue.
+const READ_AHEAD: usize = 64 << 10;
 
 /// Everything the call of an app needs.
 pub(super) struct Call<'a> {
@@ -45,7 +49,19 @@ impl Call<'_> {
         let started = Instant::now();
 
         let (mut feed, body) = Feed::new(exchange, facts, route.max_body)?;
-        let template = Template::new(exchange.request(), origin, facts, mount);
+        let mut template = Template::new(exchange.request(), origin, facts, mount)?;
+        if feed.has_body() && !template.headers.contains_key(CONTENT_LENGTH) {
+            // Without a word on it hyper takes a GET or HEAD for one without a body.
+            template.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        let read_ahead = feed.read_ahead(exchange).await;
+        trace.received = feed.received;
+        if let Err(failure) = read_ahead {
+            if let Some(cause) = failure.cause {
+                app.metrics.failed(cause);
+            }
+            return Err(failure);
+        }
         let mut attempts = Attempts {
             app: &app,
             template,
@@ -87,7 +103,12 @@ struct Template {
 }
 
 impl Template {
-    fn new(request: &pingora_http::RequestHeader, origin: &Origin, facts: &Facts, mount: &str) -> Self {
+    fn new(
+        request: &pingora_http::RequestHeader,
+        origin: &Origin,
+        facts: &Facts,
+        mount: &str,
+    ) -> Result<Self, Failure> {
         let mut headers = request.headers.clone();
         headers::strip_request(&mut headers);
         headers.remove(TRANSFER_ENCODING);
@@ -116,8 +137,8 @@ impl Template {
             mount: mount.to_owned(),
             request_id: facts.id.clone(),
         };
-        let uri = facts.target.parse().unwrap_or_else(|_| Uri::from_static("/"));
-        Self { method: request.method.clone(), uri, headers, dispatch }
+        let uri: Uri = facts.target.parse().map_err(|_| Failure::bad_request("unusable target"))?;
+        Ok(Self { method: request.method.clone(), uri, headers, dispatch })
     }
 
     fn request(&self, body: RequestBody) -> http::Request<RequestBody> {
@@ -240,7 +261,7 @@ fn is_idempotent(method: &Method) -> bool {
 /// Brings the client's body to the worker and watches the client.
 struct Feed {
     sender: Option<BodySender>,
-    /// Fires at the first dispatch; no byte is read before.
+    /// Fires at the first dispatch; beyond what was read ahead no byte is read before.
     begin: Option<oneshot::Receiver<()>>,
     start: Option<oneshot::Sender<()>>,
     /// Fires when the worker wants the body of a client that waits for 100 Continue.
@@ -286,6 +307,35 @@ impl Feed {
 
     fn has_body(&self) -> bool {
         self.sender.is_some()
+    }
+
+    /// Reads the beginning of a body that the client sends unasked.
+    async fn read_ahead(&mut self, exchange: &mut Exchange) -> Result<(), Failure> {
+        if self.wanted.is_some() {
+            return Ok(());
+        }
+        let Some(sender) = &self.sender else { return Ok(()) };
+        let mut read = BytesMut::new();
+        while read.len() < READ_AHEAD && !self.done {
+            match exchange.read_body().await.map_err(client_failure)? {
+                Some(piece) => {
+                    self.received += piece.len() as u64;
+                    if self.received > self.limit {
+                        return Err(Failure::body_too_large());
+                    }
+                    read.extend_from_slice(&piece);
+                }
+                None => self.done = true,
+            }
+        }
+        // The channel is new: there is a place for both.
+        if !read.is_empty() {
+            let _ = sender.try_send(BodyPart::Data(read.freeze()));
+        }
+        if self.done {
+            let _ = sender.try_send(BodyPart::End);
+        }
+        Ok(())
     }
 
     /// Runs until the client fails; pending for as long as it does not. Cancel-safe: a piece
@@ -362,6 +412,10 @@ async fn respond(
             return Err(Failure::new(cause, "see the app's log for the traceback"));
         }
         None => {}
+    }
+    if head.status.is_informational() {
+        let detail = format!("status {} is not a response to this request", head.status.as_u16());
+        return Err(Failure::new(Cause::WorkerInvalid, detail));
     }
     let mut headers = head.headers;
     let declared = match outcome.length {
