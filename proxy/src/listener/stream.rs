@@ -4,7 +4,7 @@
 //! response into one write (one TLS record, one system call) while `hold` is set, and closes
 //! lingering, so that an early answer is read before the reset.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,16 +28,28 @@ const LINGER: (Duration, usize) = (Duration::from_secs(2), 4 << 20);
 
 /// Whether writes are held back until a flush; shared with the session that writes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hold(Arc<AtomicBool>);
+pub(crate) struct Hold(Arc<Switches>);
+
+#[derive(Debug, Default)]
+struct Switches {
+    hold: AtomicBool,
+    reset: AtomicBool,
+}
 
 impl Hold {
     /// Holds writes back, or lets them through.
     pub(crate) fn set(&self, hold: bool) {
-        self.0.store(hold, Ordering::Relaxed);
+        self.0.hold.store(hold, Ordering::Relaxed);
+    }
+
+    /// Lets the connection end with a reset: for a response that only the connection's orderly end
+    /// would make complete.
+    pub(crate) fn reset_at_end(&self) {
+        self.0.reset.store(true, Ordering::Relaxed);
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.hold.load(Ordering::Relaxed)
     }
 }
 
@@ -92,11 +104,33 @@ impl ClientStream {
     }
 }
 
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        if self.hold.0.reset.load(Ordering::Relaxed) {
+            let stream = match &self.transport {
+                Transport::Plain(stream) => stream,
+                Transport::Tls(stream) => stream.get_ref().0,
+            };
+            // A connection that is gone already needs no reset.
+            let _ = stream.set_zero_linger();
+        }
+    }
+}
+
 impl Transport {
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+}
+
+impl Transport {
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
         }
     }
 }
@@ -119,6 +153,28 @@ impl AsyncWrite for ClientStream {
         }
         ready!(this.poll_write_held(cx))?;
         this.transport.poll_write(cx, bytes)
+    }
+
+    // A chunk is a size, its bytes and a line end, an HTTP/2 frame a header and its bytes: one write.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let size = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        if this.hold.is_set() && this.held.len() + size <= HELD_MAX {
+            for piece in pieces {
+                this.held.extend_from_slice(piece);
+            }
+            return Poll::Ready(Ok(size));
+        }
+        ready!(this.poll_write_held(cx))?;
+        this.transport.poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

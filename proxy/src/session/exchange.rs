@@ -17,6 +17,9 @@ use crate::listener::stream::Hold;
 /// A piece of a body up to this size is joined with the header before it.
 const JOINED: usize = 12 << 10;
 
+/// What the client has to take within its patience: a large piece on a slow line would outlast it.
+const WRITE: usize = 64 << 10;
+
 /// What went wrong on the client's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientError {
@@ -58,6 +61,8 @@ pub(crate) struct Exchange {
     head_sent: bool,
     sent: u64,
     keep_alive: bool,
+    /// The connection's end is the response's.
+    ends_with_connection: bool,
 }
 
 /// The end of an exchange on HTTP/1.1: the connection for the next request, if it may have one.
@@ -67,7 +72,7 @@ impl Exchange {
     /// An exchange whose request header has been read. `hold` joins writes on HTTP/1.1;
     /// `patience` bounds every single read and write.
     pub(super) fn new(session: ServerSession, hold: Option<Hold>, patience: Duration, keep_alive: bool) -> Self {
-        Self { session, hold, patience, head_sent: false, sent: 0, keep_alive }
+        Self { session, hold, patience, head_sent: false, sent: 0, keep_alive, ends_with_connection: false }
     }
 
     /// The request's header.
@@ -138,10 +143,14 @@ impl Exchange {
     }
 
     /// Sends a piece of the body; it has left when this returns.
-    pub(crate) async fn send_piece(&mut self, piece: Bytes) -> Result<(), ClientError> {
+    pub(crate) async fn send_piece(&mut self, mut piece: Bytes) -> Result<(), ClientError> {
         self.hold_writes(false);
-        self.sent += piece.len() as u64;
-        self.bounded_write(async |session| session.write_response_body(piece, false).await).await
+        while !piece.is_empty() {
+            let part = piece.split_to(piece.len().min(WRITE));
+            self.sent += part.len() as u64;
+            self.bounded_write(async |session| session.write_response_body(part, false).await).await?;
+        }
+        Ok(())
     }
 
     /// Ends a body sent in pieces.
@@ -155,7 +164,11 @@ impl Exchange {
         self.head_sent = true;
         self.hold_writes(body.len() <= JOINED);
         self.bounded_write(async |session| session.write_response_header(header).await).await?;
-        let body = if ends { Bytes::new() } else { body };
+        let mut body = if ends { Bytes::new() } else { body };
+        if body.len() > WRITE {
+            let beginning = body.split_to(body.len() - WRITE);
+            self.send_piece(beginning).await?;
+        }
         self.sent += body.len() as u64;
         self.bounded_write(async |session| session.write_response_body(body, true).await).await
     }
@@ -165,6 +178,10 @@ impl Exchange {
     pub(crate) fn abort(mut self) {
         if self.session.is_http2() {
             self.session.shutdown_with_reason(h2::Reason::INTERNAL_ERROR);
+        } else if self.ends_with_connection
+            && let Some(hold) = &self.hold
+        {
+            hold.reset_at_end();
         }
     }
 
@@ -201,6 +218,7 @@ impl Exchange {
             Some(Length::Unknown) => {
                 if version != Version::HTTP_2 {
                     self.keep_alive = false;
+                    self.ends_with_connection = true;
                 }
             }
         }
