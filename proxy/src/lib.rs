@@ -107,7 +107,8 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
     let shared = Arc::new(Shared {
         apps,
         access: Access::start(site.log.format, site.log.access, &metrics).context("cannot start the access log")?,
-        connections: Arc::new(Semaphore::new(site.limits.connections)),
+        // Every listener holds a permit for the connection it waits for.
+        connections: Arc::new(Semaphore::new(site.limits.connections + site.listeners.len())),
         live: ArcSwap::from_pointee(Live { router: Router::new(&site), site }),
         metrics: Arc::clone(&metrics),
         tasks: Tasks::new(),

@@ -19,6 +19,8 @@ use crate::shared::{Shared, Tasks};
 const MALFORMED_STREAMS: u32 = 32;
 /// Flow-control window of a stream and of the connection: what an upload may have in flight.
 const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
+/// What a stream's response may have waiting for the client.
+const SEND_BUFFER: usize = 128 << 10;
 
 /// Serves streams until the connection's end.
 pub(super) async fn serve(
@@ -33,7 +35,8 @@ pub(super) async fn serve(
         .max_concurrent_streams(limits.http2_streams)
         .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX))
         .initial_window_size(WINDOWS.0)
-        .initial_connection_window_size(WINDOWS.1);
+        .initial_connection_window_size(WINDOWS.1)
+        .max_send_buffer_size(SEND_BUFFER);
     let handshake = handshake(Box::new(stream), Some(options));
     let mut connection = match tokio::time::timeout(limits.header_timeout, handshake).await {
         Ok(Ok(connection)) => connection,
@@ -55,7 +58,16 @@ pub(super) async fn serve(
                 continue;
             }
             accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
-            () = idle(&streams, limits.keep_alive) => return,
+            () = idle(&streams, limits.keep_alive) => {
+                if stopping {
+                    return;
+                }
+                // The client learns which of its requests came too late; if it does not answer, the
+                // next idle time ends the connection.
+                connection.graceful_shutdown();
+                stopping = true;
+                continue;
+            }
         };
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
