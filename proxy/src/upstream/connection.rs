@@ -39,7 +39,9 @@ pub(super) struct Connection {
 
 /// hyper's connection until it ends. It is dropped then, not kept: what is still queued in it is
 /// answered by that drop alone.
-struct Driver(Option<Pin<Box<http1::Connection<TokioIo<LocalStream>, RequestBody>>>>);
+struct Driver(Option<Pin<Box<Http1>>>);
+
+type Http1 = http1::Connection<TokioIo<LocalStream>, RequestBody>;
 
 impl Driver {
     /// Does what can be done now; says whether the connection is still open.
