@@ -73,7 +73,7 @@ async fn the_deadline_holds_over_http2() {
 
 #[tokio::test]
 async fn a_thread_that_is_stuck_for_good_costs_one_worker_and_nothing_else() {
-    let running = slow("stuck", &SHORT).await;
+    let running = slow("stuck", &[SHORT[0], SHORT[1], SHORT[2], ("drain_timeout", "1s")]).await;
     let mut stuck = running.http().await;
     stuck.request("GET", "/stuck", &[], b"").await;
     stuck.response("GET").await.assert_failure(502, "worker_timeout");

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidegate_contract::{
-    AppPhase, FromServer, Lines, PROTOCOL, ProxyReport, Role, StatusReport, ToServer, WorkerState,
+    AppPhase, AppState, FromServer, Lines, PROTOCOL, ProxyReport, Role, StatusReport, ToServer, WorkerPhase,
+    WorkerState,
 };
-use tidegate_host::Exit;
+use tidegate_host::{Endpoint, Exit};
 use tokio::time::Instant;
 
 use crate::client::{Connection, Http2, Response, Tls};
@@ -27,12 +28,15 @@ pub struct Running {
     pub proxy: Option<Program>,
     /// What the proxy said that it serves.
     pub report: ProxyReport,
+    /// Where the app server answers. It stays while the site file changes, even to a wrong one.
+    control: Endpoint,
 }
 
 impl Running {
     /// Starts the pair and waits for the proxy's listeners.
     pub(crate) async fn launch(site: Site) -> Self {
-        let mut running = Self { site, appserver: None, proxy: None, report: ProxyReport::default() };
+        let control = tidegate_site::load(&site.config()).unwrap_or_else(|error| panic!("{error}")).control_endpoint();
+        let mut running = Self { site, appserver: None, proxy: None, report: ProxyReport::default(), control };
         running.start_appserver();
         running.start_proxy().await;
         running
@@ -56,23 +60,22 @@ impl Running {
         .await;
     }
 
-    /// Waits until every app is ready.
+    /// Waits until every worker of every app is ready.
     pub async fn wait_until_ready(&mut self) {
         eventually("every app is ready", async || {
             let status = self.try_status().await?;
             for app in &status.pool.apps {
                 assert_ne!(app.phase, AppPhase::Failed, "{} failed: {:?}", app.name, app.detail);
             }
-            status.pool.apps.iter().all(|app| app.phase == AppPhase::Ready).then_some(())
+            let whole = |app: &AppState| app.workers.iter().all(|worker| worker.phase == WorkerPhase::Ready);
+            status.pool.apps.iter().all(|app| app.phase == AppPhase::Ready && whole(app)).then_some(())
         })
         .await;
     }
 
     /// What `tidegate status` would show; none if the app server does not answer.
     pub async fn try_status(&self) -> Option<StatusReport> {
-        let endpoint =
-            tidegate_site::load(&self.site.config()).unwrap_or_else(|error| panic!("{error}")).control_endpoint();
-        let stream = tidegate_host::connect(&endpoint, Instant::now() + Duration::from_secs(5)).await.ok()?;
+        let stream = tidegate_host::connect(&self.control, Instant::now() + Duration::from_secs(5)).await.ok()?;
         let (reader, mut writer) = tokio::io::split(stream);
         let mut lines = Lines::new(reader);
         let hello = ToServer::Hello { protocol: PROTOCOL, version: "test".to_owned(), role: Role::Command };
