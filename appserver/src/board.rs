@@ -134,6 +134,9 @@ mod tests {
             pid: 1,
             threads_busy: 0,
             threads: 1,
+            memory_bytes: 0,
+            cpu_ms: 0,
+            python: String::new(),
         };
         let view = View { phase: AppPhase::Ready, detail: None, workers: vec![worker] };
         Entry { pool, app: app.into(), counters: Arc::default(), view, retired: false }

@@ -73,6 +73,7 @@ impl WorkerProgram {
             multiprocess: app.processes > 1,
             timeout_grace_ms: milliseconds(app.timeout_grace),
             heartbeat_ms: milliseconds(app.heartbeat),
+            development: false,
             mode,
         };
         let mut spawn = Spawn::new(python::find(app)?);

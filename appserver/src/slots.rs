@@ -365,6 +365,9 @@ impl Process {
             pid: self.pid,
             threads_busy: self.busy,
             threads: self.threads,
+            memory_bytes: 0,
+            cpu_ms: 0,
+            python: String::new(),
         }
     }
 }

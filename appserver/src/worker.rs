@@ -211,7 +211,7 @@ impl<'a> Life<'a> {
                 self.watchdog.ready(Instant::now());
                 self.job.tell(News::Ready).await;
             }
-            FromWorker::Beat { busy, threads } => {
+            FromWorker::Beat { busy, threads, requests: _ } => {
                 self.watchdog.beat(Instant::now());
                 self.job.tell(News::Beat { busy, threads }).await;
             }

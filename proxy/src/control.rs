@@ -190,7 +190,7 @@ impl Control {
     }
 
     fn report(&self) -> ProxyReport {
-        self.reload.report()
+        self.reload.report(&self.shared)
     }
 }
 

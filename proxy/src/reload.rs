@@ -65,7 +65,7 @@ impl Reload {
     }
 
     /// What the proxy serves now.
-    pub(crate) fn report(&self) -> ProxyReport {
+    pub(crate) fn report(&self, shared: &Shared) -> ProxyReport {
         let certificate = |certificate: &Certificate| CertificateReport {
             source: certificate.source.clone(),
             names: certificate.names.clone(),
@@ -78,6 +78,7 @@ impl Reload {
             listeners: self.bound.clone(),
             certificates: self.store.certificates().iter().map(certificate).collect(),
             metrics: self.metrics.clone(),
+            digest: shared.live.load().site.digest.clone(),
         }
     }
 }

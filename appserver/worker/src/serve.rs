@@ -121,8 +121,8 @@ fn beat(py: Python<'_>, shared: &'static Shared, stop: &Stop) -> PyResult<Durati
         if let Err(error) = py.check_signals() {
             log::line(&format!("a signal handler of the app failed: {}", summary(py, &error)));
         }
-        let (busy, threads) = shared.pool.figures();
-        shared.supervisor.say(FromWorker::Beat { busy, threads });
+        let (busy, threads, requests) = shared.pool.figures();
+        shared.supervisor.say(FromWorker::Beat { busy, threads, requests });
         if let Some(drain) = py.detach(|| stop.wait(interval)) {
             dump.disarm(py);
             return Ok(drain);

@@ -313,11 +313,11 @@ impl Pool {
         }
     }
 
-    /// Threads that run a request, and threads there are.
-    pub(crate) fn figures(&self) -> (u32, u32) {
+    /// Threads that run a request, threads there are, and requests finished so far.
+    pub(crate) fn figures(&self) -> (u32, u32, u64) {
         let state = self.state.lock();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        (count(state.busy), count(state.threads))
+        (count(state.busy), count(state.threads), state.taken - state.busy as u64)
     }
 
     /// Waits until no request runs or waits, or until `deadline`.

@@ -181,6 +181,9 @@ mod tests {
             pid: 4000 + slot,
             threads_busy: slot,
             threads: 4,
+            memory_bytes: 80 << 20,
+            cpu_ms: 1_500,
+            python: "3.13.0".to_owned(),
         }
     }
 

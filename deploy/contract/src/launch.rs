@@ -34,6 +34,8 @@ pub struct Launch {
     /// The worker says that it is alive this often, in milliseconds; the message is made by a
     /// thread that holds the GIL.
     pub heartbeat_ms: u64,
+    /// Whether people develop the app here: then exceptions are shown in the browser.
+    pub development: bool,
     /// What to do.
     pub mode: Mode,
 }

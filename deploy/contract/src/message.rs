@@ -162,6 +162,13 @@ pub struct WorkerState {
     pub threads_busy: u32,
     /// Threads there are, by the worker's last heartbeat.
     pub threads: u32,
+    /// Memory of the serving process in RAM, at its last heartbeat; 0 while unknown.
+    pub memory_bytes: u64,
+    /// Processor time of the serving process since its start, in milliseconds, at its last
+    /// heartbeat.
+    pub cpu_ms: u64,
+    /// Its Python's version, such as `3.13.0`; empty until it has said so.
+    pub python: String,
 }
 
 /// What a worker process is doing.
@@ -192,14 +199,32 @@ pub enum RestartReason {
     StartTimeout,
     /// The app could not be imported.
     ImportFailed,
+    /// Ready otherwise, but a warm-up request failed.
+    WarmUpFailed,
     /// Replaced on purpose by a reload.
     Reload,
+    /// Recycled: it had served `recycle.requests`.
+    Requests,
+    /// Recycled: it had lived for `recycle.lifetime`.
+    Lifetime,
+    /// Recycled: it had grown beyond `recycle.memory`.
+    Memory,
 }
 
 impl RestartReason {
     /// Every reason, for metrics that show zero before the first restart.
-    pub const ALL: [Self; 6] =
-        [Self::Died, Self::Timeout, Self::Frozen, Self::StartTimeout, Self::ImportFailed, Self::Reload];
+    pub const ALL: [Self; 10] = [
+        Self::Died,
+        Self::Timeout,
+        Self::Frozen,
+        Self::StartTimeout,
+        Self::ImportFailed,
+        Self::WarmUpFailed,
+        Self::Reload,
+        Self::Requests,
+        Self::Lifetime,
+        Self::Memory,
+    ];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
@@ -209,7 +234,11 @@ impl RestartReason {
             Self::Frozen => "frozen",
             Self::StartTimeout => "start_timeout",
             Self::ImportFailed => "import_failed",
+            Self::WarmUpFailed => "warm_up_failed",
             Self::Reload => "reload",
+            Self::Requests => "requests",
+            Self::Lifetime => "lifetime",
+            Self::Memory => "memory",
         }
     }
 }
@@ -227,6 +256,8 @@ pub struct ProxyReport {
     pub certificates: Vec<CertificateReport>,
     /// Address of the metrics listener, if there is one.
     pub metrics: Option<String>,
+    /// Lower-case hexadecimal SHA-256 of the site file that it serves by.
+    pub digest: String,
 }
 
 /// A bound listener.
@@ -313,6 +344,8 @@ pub enum FromWorker {
         busy: u32,
         /// Threads there are.
         threads: u32,
+        /// Requests it has finished since its start.
+        requests: u64,
     },
     /// A request passed its deadline: one log record.
     TimedOut {

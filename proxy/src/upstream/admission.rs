@@ -288,6 +288,9 @@ mod tests {
             pid: 1,
             threads_busy: 0,
             threads: 0,
+            memory_bytes: 0,
+            cpu_ms: 0,
+            python: String::new(),
         };
         let workers = workers.iter().map(worker).collect();
         AppState { name: "shop".to_owned(), phase, detail: None, workers, restarts: Vec::new() }

@@ -70,6 +70,9 @@ mod tests {
             pid: *pid,
             threads_busy: 0,
             threads: 4,
+            memory_bytes: 80 << 20,
+            cpu_ms: 1_500,
+            python: "3.13.0".to_owned(),
         };
         AppState {
             name: name.to_owned(),
