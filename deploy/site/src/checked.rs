@@ -141,6 +141,14 @@ pub struct App {
     pub python: Python,
     /// Worker processes.
     pub processes: u32,
+    /// When a worker is replaced although nothing is wrong with it.
+    pub recycle: Recycle,
+    /// How a worker is replaced.
+    pub replace: Replace,
+    /// Memory that a worker can have at most, in bytes; it gets no more from the system.
+    pub memory_limit: Option<u64>,
+    /// Paths that have to answer before a worker counts as ready, in this order.
+    pub warm_up: Vec<String>,
     /// Threads of each.
     pub threads: Threads,
     /// Environment of the workers, from `environment_file` and `environment` (which wins). Holds
@@ -173,6 +181,28 @@ pub enum Python {
     Find,
     /// This interpreter, or the interpreter of this virtualenv directory.
     At(PathBuf),
+}
+
+/// When a worker is replaced although nothing is wrong with it. Each figure gets a jitter of a tenth for
+/// each process, and one worker of an app is recycled at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recycle {
+    /// After so many requests.
+    pub requests: Option<u64>,
+    /// After so long.
+    pub lifetime: Option<Duration>,
+    /// When it takes so many bytes of memory.
+    pub memory: Option<u64>,
+}
+
+/// How a worker is replaced, by recycling, after a timeout, and by a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    /// The replacement is ready before the old process drains.
+    Overlap,
+    /// The old process drains and ends before the new one starts; requests wait meanwhile. For apps
+    /// that hold what only one process can have: a serial port, a lock.
+    StopFirst,
 }
 
 /// How many threads a worker has.

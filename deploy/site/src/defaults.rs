@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::checked::{Level, LogFormat};
+use crate::checked::{Level, LogFormat, Recycle, Replace};
 
 /// The only version of the file's format.
 pub(crate) const VERSION: u64 = 1;
@@ -32,6 +32,15 @@ pub(crate) const MOUNT: bool = true;
 
 /// One: apps that are being migrated hold global state, serial ports and schedulers.
 pub(crate) const PROCESSES: u32 = 1;
+
+/// Off: a worker that leaks nothing need not be replaced, and each replacement costs an import.
+pub(crate) const RECYCLE: Recycle = Recycle { requests: None, lifetime: None, memory: None };
+
+/// No gap, which almost every app allows.
+pub(crate) const REPLACE: Replace = Replace::Overlap;
+
+/// None: only the operator knows what else the host's memory is for.
+pub(crate) const MEMORY_LIMIT: Option<u64> = None;
 
 /// Enough that a quiet site's first clients do not wait for threads to start.
 pub(crate) const THREADS_MIN: u32 = 4;

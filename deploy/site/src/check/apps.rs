@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::check::paths::Base;
-use crate::check::{duration, environment};
+use crate::check::{duration, environment, pool};
 use crate::checked::{App, Python, Queue, Threads};
 use crate::defaults;
 use crate::raw::{Node, Table};
@@ -17,6 +17,10 @@ pub(crate) const APP: &[&str] = &[
     "directory",
     "python",
     "processes",
+    "recycle",
+    "replace",
+    "memory_limit",
+    "warm_up",
     "threads",
     "environment",
     "environment_file",
@@ -82,12 +86,17 @@ pub(crate) fn all(root: &Table<'_>, base: &Base) -> Apps {
 
 /// An app of which nothing but its target is said.
 fn plain(name: &str, wsgi: String, base: &Base) -> App {
+    let pool = pool::Pool::default();
     App {
         name: Arc::from(name),
         wsgi,
         directory: base.directory_itself(),
         python: Python::Find,
         processes: defaults::PROCESSES,
+        recycle: pool.recycle,
+        replace: pool.replace,
+        memory_limit: pool.memory_limit,
+        warm_up: pool.warm_up,
         threads: Threads { min: defaults::THREADS_MIN, max: defaults::THREADS_MAX },
         environment: BTreeMap::new(),
         request_timeout: defaults::REQUEST_TIMEOUT,
@@ -110,6 +119,7 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
         table.read("directory", default.directory, |node| base.directory(&node, "the directory of the app's modules"));
     let python = table.read("python", default.python, |node| python(&node, base));
     let processes = table.read("processes", default.processes, |node| processes(&node));
+    let pool = pool::read(&table);
     let threads = table.read("threads", default.threads, |node| threads(&node));
     let environment = environment::read(&table, base);
     let request_timeout = duration(&table, "request_timeout", default.request_timeout);
@@ -139,12 +149,17 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
         _ => Some(()),
     };
     steady?;
+    let pool = pool?;
     Some(App {
         name: default.name,
         wsgi: wsgi?,
         directory: directory?,
         python: python?,
         processes: processes?,
+        recycle: pool.recycle,
+        replace: pool.replace,
+        memory_limit: pool.memory_limit,
+        warm_up: pool.warm_up,
         threads: threads?,
         environment: environment?,
         request_timeout: request_timeout?,

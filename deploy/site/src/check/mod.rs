@@ -9,6 +9,7 @@ mod hosts;
 mod limits;
 mod listeners;
 mod paths;
+mod pool;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -204,6 +205,7 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("routes", hosts::ROUTE),
     ("apps", apps::APP),
     ("threads", apps::THREADS),
+    ("recycle", pool::RECYCLE),
     ("queue", apps::QUEUE),
     ("limits", limits::LIMITS),
     ("log", LOG),

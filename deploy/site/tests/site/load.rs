@@ -32,6 +32,10 @@ fn a_file_with_one_app_is_enough() {
         drain_timeout: seconds(30),
         heartbeat: seconds(1),
         heartbeat_timeout: seconds(10),
+        recycle: Recycle { requests: None, lifetime: None, memory: None },
+        replace: Replace::Overlap,
+        memory_limit: None,
+        warm_up: Vec::new(),
         queue: Queue { size: 16_384, timeout: seconds(60) },
     };
     let route = AppRoute { app: "app".into(), request_timeout: seconds(30), max_body: 100 << 20, mount: true };
@@ -113,6 +117,10 @@ apps:
     drain_timeout: 32s
     heartbeat: 500ms
     heartbeat_timeout: 1500ms
+    recycle: { requests: 200, lifetime: 240h, memory: 512MiB }
+    replace: stop_first
+    memory_limit: 1GiB
+    warm_up: [/health, "/login?next=%2F"]
     queue: { size: 10, timeout: 2m }
   admin: { wsgi: admin:app, threads: 100, processes: auto }
 limits: { connections: 7, handshake_timeout: 1s, header_timeout: 2s, header_size: 8KiB, header_fields: 50,
@@ -179,6 +187,9 @@ log: { level: debug, access: no, format: json }
     );
     assert_eq!((shop.heartbeat, shop.heartbeat_timeout), (Duration::from_millis(500), Duration::from_millis(1500)));
     assert_eq!((shop.timeout_status, shop.queue), (504, Queue { size: 10, timeout: seconds(120) }));
+    let recycle = Recycle { requests: Some(200), lifetime: Some(seconds(240 * 3600)), memory: Some(512 << 20) };
+    assert_eq!((shop.recycle, shop.replace, shop.memory_limit), (recycle, Replace::StopFirst, Some(1 << 30)));
+    assert_eq!(shop.warm_up, ["/health", "/login?next=%2F"]);
     let admin = site.app("admin").unwrap();
     assert_eq!(admin.threads, Threads { min: 4, max: 100 });
     assert!(admin.processes >= 1);
