@@ -47,16 +47,14 @@ impl Apps {
         Self { apps: RwLock::default(), metrics, drained }
     }
 
-    /// Makes the site's apps known, and forgets those it does not have.
+    /// Makes the site's apps known. Those it does not have are forgotten once their last worker
+    /// has drained.
     pub(crate) fn configure(&self, site: &tidegate_site::Site) {
         let mut apps = self.apps.write();
-        apps.retain(|name, _| {
-            let keep = site.apps.iter().any(|app| app.name == *name);
-            if !keep {
-                self.metrics.forget_app(name);
-            }
-            keep
-        });
+        for (name, known) in &*apps {
+            let wanted = site.apps.iter().any(|app| app.name == *name);
+            known.wanted.store(wanted, Ordering::Relaxed);
+        }
         for app in &site.apps {
             self.metrics.app(&app.name).set_processes(app.processes);
             match apps.get(&app.name) {
@@ -68,6 +66,7 @@ impl Apps {
                         metrics: self.metrics.app(&app.name),
                         drained: self.drained.clone(),
                         dispatches: AtomicU64::new(first_dispatch()),
+                        wanted: true.into(),
                     };
                     apps.insert(Arc::clone(&app.name), Arc::new(known));
                 }
@@ -86,6 +85,34 @@ impl Apps {
             if let Some(app) = self.find(&state.name) {
                 app.update(state);
             }
+        }
+        self.forget_unwanted(pool);
+    }
+
+    /// Forgets apps that the site no longer has and the app server no longer names.
+    fn forget_unwanted(&self, pool: &PoolState) {
+        let is_over =
+            |app: &App| !app.wanted.load(Ordering::Relaxed) && !pool.apps.iter().any(|state| *state.name == *app.name);
+        if !self.apps.read().values().any(|app| is_over(app)) {
+            return;
+        }
+        let mut over = Vec::new();
+        self.apps.write().retain(|_, app| {
+            let keep = !is_over(app);
+            if !keep {
+                over.push(Arc::clone(app));
+            }
+            keep
+        });
+        for app in over {
+            self.metrics.forget_app(&app.name);
+            let waiting = {
+                let mut inner = app.inner.lock();
+                inner.slots.lose_all();
+                inner.backends.clear();
+                inner.slots.take_hopeless()
+            };
+            refuse(waiting, Cause::NoBackend);
         }
     }
 
@@ -126,6 +153,7 @@ impl Apps {
         let apps = self.apps.read();
         let mut readiness: Vec<_> = apps
             .values()
+            .filter(|app| app.wanted.load(Ordering::Relaxed))
             .map(|app| AppReadiness { name: app.name.to_string(), not_ready: app.inner.lock().slots.not_ready() })
             .collect();
         readiness.sort_by(|a, b| a.name.cmp(&b.name));
@@ -142,6 +170,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<AppMetrics>,
     drained: mpsc::Sender<Drained>,
     dispatches: AtomicU64,
+    /// Whether the site has it.
+    wanted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -425,3 +455,6 @@ impl Drop for Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
