@@ -38,6 +38,22 @@ pub struct Spawn {
     pub stdin: Stdin,
     /// Standard output and standard error.
     pub output: Output,
+    /// Memory that the system refuses to exceed.
+    pub memory_limit: Option<MemoryLimit>,
+}
+
+/// A bound on a child's memory. An allocation beyond it fails; nothing is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryLimit {
+    /// Bytes that may be allocated: on Linux by each process, as private memory that can be written to
+    /// (RLIMIT_DATA); on Windows by all together, as memory that is committed (the job object's limit).
+    ///
+    /// Not RLIMIT_AS, which counts libraries and address space that is only reserved: the heaps of a
+    /// process with many threads reserve gigabytes that they never use. RLIMIT_RSS has no effect.
+    pub bytes: u64,
+    /// What the stacks of its threads may grow to. Added on Linux, which counts a stack in full from
+    /// the start; Windows counts what was used of it.
+    pub stacks: u64,
 }
 
 /// Standard input of a child.
@@ -68,6 +84,7 @@ impl Spawn {
             environment: Vec::new(),
             stdin: Stdin::Null,
             output: Output::Inherit,
+            memory_limit: None,
         }
     }
 

@@ -1,5 +1,6 @@
-//! Files: opening one that must be below a directory, and writing one that only its owner may read.
-//! Used by the proxy for static files and files that apps refer to, and for the development key.
+//! Files: opening one that must be below a directory, writing one that only its owner may read, and
+//! temporary ones. Used by the proxy for static files, files that apps refer to and buffered bodies,
+//! and for the development key.
 //! Everything here blocks; async callers use a blocking thread.
 
 use std::fs::File;
@@ -18,6 +19,12 @@ pub fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
         return Err(io::ErrorKind::NotFound.into());
     }
     sys::open_within(root, relative)
+}
+
+/// Creates a new file for writing and reading back that only its owner can open. It is gone when it is
+/// closed, whatever ends the process. `AlreadyExists` if the name is taken.
+pub fn create_temporary(path: &Path) -> io::Result<File> {
+    sys::create_temporary(path)
 }
 
 /// Writes `contents` to `path` in one step, readable by its owner only (on Windows also by SYSTEM

@@ -18,8 +18,8 @@
 //! | `Signals::{install, next}` | requests to stop or reload |
 //! | `spawn(&Spawn)`, `Process::{id, wait, kill}` | a child and everything that it starts |
 //! | `kill_own_group` | ends this process and its children |
-//! | `open_within`, `create_private` | files |
-//! | `resident_memory`, `raise_file_limit`, `runtime_dir` | figures and places |
+//! | `open_within`, `create_private`, `create_temporary` | files |
+//! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
 //! | `is_program`, `PROGRAM_SUFFIX`, `PYTHON_NAMES`, `VENV_PYTHON`, `WORKER_LIBRARY_NAMES` | names |
 
 mod child;
@@ -39,8 +39,9 @@ mod sys;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
-pub use child::{Child, ChildOutput, Exit, Output, Spawn, Stdin};
+pub use child::{Child, ChildOutput, Exit, MemoryLimit, Output, Spawn, Stdin};
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::write_private;
 pub use local::{LocalListener, LocalStream, connect};
@@ -51,6 +52,11 @@ pub use tcp::listen_tcp;
 /// Bytes of memory a process holds in RAM, if it exists and may be asked.
 pub fn resident_memory(pid: u32) -> Option<u64> {
     sys::resident_memory(pid)
+}
+
+/// Processor time that a process has used since its start, if it exists and may be asked.
+pub fn cpu_time(pid: u32) -> Option<Duration> {
+    sys::cpu_time(pid)
 }
 
 /// Raises this process's limit of open files to the most it may have and returns that;

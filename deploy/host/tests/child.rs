@@ -10,7 +10,9 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use scratch::Scratch;
-use tidegate_host::{Child, Endpoint, LocalListener, Output, Spawn, Stdin, connect, resident_memory};
+use tidegate_host::{
+    Child, Endpoint, LocalListener, MemoryLimit, Output, Spawn, Stdin, connect, cpu_time, resident_memory,
+};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 

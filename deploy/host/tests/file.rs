@@ -5,11 +5,11 @@
 mod scratch;
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
 
 use scratch::Scratch;
-use tidegate_host::file::open_within;
+use tidegate_host::file::{create_temporary, open_within};
 use tidegate_host::write_private;
 
 fn site() -> Scratch {
@@ -49,6 +49,22 @@ fn an_open_file_can_be_deleted() {
     let mut text = String::new();
     file.read_to_string(&mut text).unwrap();
     assert_eq!(text, "inside");
+}
+
+#[test]
+fn a_temporary_file_is_gone_when_it_is_closed() {
+    let scratch = Scratch::new();
+    let path = scratch.0.join("body");
+    let mut file = create_temporary(&path).unwrap();
+    file.write_all(b"kept").unwrap();
+    file.rewind().unwrap();
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "kept");
+    drop(file);
+    assert!(!path.exists());
+    fs::write(&path, "taken").unwrap();
+    assert_eq!(create_temporary(&path).map_err(|error| error.kind()).err(), Some(ErrorKind::AlreadyExists));
 }
 
 #[test]

@@ -102,10 +102,19 @@ fn command(spawn: &Spawn) -> Command {
     }
     // Signals of the terminal go to its foreground group, which this takes the child out of.
     command.process_group(0);
+    let memory = spawn.memory_limit.map(|limit| libc::rlimit {
+        rlim_cur: limit.bytes.saturating_add(limit.stacks),
+        rlim_max: limit.bytes.saturating_add(limit.stacks),
+    });
     let parent = std::process::id();
     let die_with_parent = move || {
-        // SAFETY: both calls are async-signal-safe and take no pointers.
+        // SAFETY: the calls are plain system calls, and `memory` is a valid rlimit.
         unsafe {
+            if let Some(limit) = &memory
+                && libc::setrlimit(libc::RLIMIT_DATA, limit) != 0
+            {
+                return Err(io::Error::last_os_error());
+            }
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) != 0 {
                 return Err(io::Error::last_os_error());
             }

@@ -9,9 +9,10 @@ mod socket;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub(crate) use child::{Process, spawn};
-pub(crate) use file::{create_private, open_within};
+pub(crate) use file::{create_private, create_temporary, open_within};
 pub(crate) use signal::Signals;
 pub(crate) use socket::{Listener, Stream, connect, local_endpoint};
 
@@ -42,6 +43,21 @@ pub(crate) fn resident_memory(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
+    let ticks = cpu_ticks(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    // SAFETY: sysconf has no preconditions.
+    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok().filter(|&ticks| ticks > 0)?;
+    Some(Duration::from_millis(ticks.saturating_mul(1000) / per_second))
+}
+
+/// The 14th and 15th field: ticks in user and in system mode. The second field is the program's name in
+/// parentheses, which may hold anything, so they are counted from its end.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(ticks()? + ticks()?)
 }
 
 pub(crate) fn raise_file_limit() -> io::Result<u64> {

@@ -14,7 +14,7 @@ use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
 };
 use windows_sys::Win32::System::JobObjects::{
-    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_JOB_MEMORY, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation, SetInformationJobObject,
     TerminateJobObject,
 };
@@ -24,7 +24,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use crate::child::Started;
-use crate::{Exit, Output, Spawn, Stdin};
+use crate::{Exit, MemoryLimit, Output, Spawn, Stdin};
 
 /// Exit code of what is killed, like that of a process ended by the task manager.
 const KILLED: u32 = 1;
@@ -66,7 +66,7 @@ fn check(result: i32) -> io::Result<()> {
 }
 
 pub(crate) fn spawn(spawn: &Spawn) -> io::Result<Started> {
-    let job = job()?;
+    let job = job(spawn.memory_limit)?;
     let mut child = command(spawn).spawn()?;
     if let Err(error) = assign(&job, &child).and_then(|()| resume(child.id())) {
         // It may not be in the job yet.
@@ -100,7 +100,7 @@ fn command(spawn: &Spawn) -> Command {
     command
 }
 
-fn job() -> io::Result<OwnedHandle> {
+fn job(memory: Option<MemoryLimit>) -> io::Result<OwnedHandle> {
     // SAFETY: null attributes make a handle that children do not inherit; null is no name.
     let job = unsafe { CreateJobObjectW(ptr::null(), ptr::null()) };
     if job.is_null() {
@@ -110,6 +110,10 @@ fn job() -> io::Result<OwnedHandle> {
     let job = unsafe { OwnedHandle::from_raw_handle(job) };
     let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
     limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+    if let Some(memory) = memory {
+        limits.BasicLimitInformation.LimitFlags |= JOB_OBJECT_LIMIT_JOB_MEMORY;
+        limits.JobMemoryLimit = usize::try_from(memory.bytes).unwrap_or(usize::MAX);
+    }
     // SAFETY: the structure is the one of that information class and has the size given.
     check(unsafe {
         SetInformationJobObject(

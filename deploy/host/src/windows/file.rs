@@ -8,10 +8,11 @@ use std::os::windows::io::{AsRawHandle, FromRawHandle};
 use std::path::{Path, PathBuf};
 use std::ptr;
 
-use windows_sys::Win32::Foundation::{GENERIC_WRITE, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::Storage::FileSystem::{
-    CREATE_NEW, CreateFileW, FILE_ATTRIBUTE_NORMAL, FILE_NAME_NORMALIZED, FILE_TYPE_DISK, FindClose, FindFirstFileW,
-    GetFileType, GetFinalPathNameByHandleW, VOLUME_NAME_DOS, WIN32_FIND_DATAW,
+    CREATE_NEW, CreateFileW, DELETE, FILE_ATTRIBUTE_NORMAL, FILE_ATTRIBUTE_TEMPORARY, FILE_FLAG_DELETE_ON_CLOSE,
+    FILE_NAME_NORMALIZED, FILE_TYPE_DISK, FindClose, FindFirstFileW, GetFileType, GetFinalPathNameByHandleW,
+    VOLUME_NAME_DOS, WIN32_FIND_DATAW,
 };
 
 use super::security;
@@ -103,20 +104,22 @@ fn name_on_disk(path: &Path) -> Option<OsString> {
 }
 
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    create_new(path, GENERIC_WRITE, FILE_ATTRIBUTE_NORMAL)
+}
+
+pub(crate) fn create_temporary(path: &Path) -> io::Result<File> {
+    // TEMPORARY: kept in memory for as long as there is enough of it.
+    let flags = FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE;
+    create_new(path, GENERIC_READ | GENERIC_WRITE | DELETE, flags)
+}
+
+/// A new file that nobody else can open while we have it, and only its owner ever.
+fn create_new(path: &Path, access: u32, flags: u32) -> io::Result<File> {
     let attributes = security::private()?;
     let wide = wide(path);
     // SAFETY: the path ends in NUL, the attributes outlive the call, and no template is given.
-    let handle = unsafe {
-        CreateFileW(
-            wide.as_ptr(),
-            GENERIC_WRITE,
-            0,
-            &raw const attributes,
-            CREATE_NEW,
-            FILE_ATTRIBUTE_NORMAL,
-            ptr::null_mut(),
-        )
-    };
+    let handle =
+        unsafe { CreateFileW(wide.as_ptr(), access, 0, &raw const attributes, CREATE_NEW, flags, ptr::null_mut()) };
     if handle == INVALID_HANDLE_VALUE {
         return Err(io::Error::last_os_error());
     }

@@ -9,15 +9,17 @@ mod signal;
 use std::io;
 use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use windows_sys::Win32::Foundation::FILETIME;
 use windows_sys::Win32::Networking::WinSock::{
     SO_EXCLUSIVEADDRUSE, SOCKET_ERROR, SOL_SOCKET, WSAEAFNOSUPPORT, WSAEMFILE, WSAENOBUFS, setsockopt,
 };
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
-use windows_sys::Win32::System::Threading::{OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION};
+use windows_sys::Win32::System::Threading::{GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION};
 
 pub(crate) use child::{Process, spawn};
-pub(crate) use file::{create_private, open_within};
+pub(crate) use file::{create_private, create_temporary, open_within};
 pub(crate) use pipe::{Listener, Stream, connect, local_endpoint};
 pub(crate) use signal::Signals;
 
@@ -49,14 +51,27 @@ pub(crate) fn is_program(path: &Path) -> bool {
     path.extension().is_some() && path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
 }
 
-pub(crate) fn resident_memory(pid: u32) -> Option<u64> {
+/// The process, to ask it for figures.
+fn open_process(pid: u32) -> Option<OwnedHandle> {
     // SAFETY: no memory preconditions.
     let process = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, pid) };
-    if process.is_null() {
-        return None;
-    }
     // SAFETY: just opened, and ours alone.
-    let process = unsafe { OwnedHandle::from_raw_handle(process) };
+    (!process.is_null()).then(|| unsafe { OwnedHandle::from_raw_handle(process) })
+}
+
+pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
+    let process = open_process(pid)?;
+    let [mut created, mut exited, mut kernel, mut user] = [FILETIME::default(); 4];
+    // SAFETY: the handle is open, and all four times are writable.
+    let known =
+        unsafe { GetProcessTimes(process.as_raw_handle(), &mut created, &mut exited, &mut kernel, &mut user) } != 0;
+    // In units of 100 ns.
+    let units = |time: FILETIME| u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime);
+    known.then(|| Duration::from_micros((units(kernel) + units(user)) / 10))
+}
+
+pub(crate) fn resident_memory(pid: u32) -> Option<u64> {
+    let process = open_process(pid)?;
     let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
     let mut counters = PROCESS_MEMORY_COUNTERS { cb: size, ..Default::default() };
     // SAFETY: the handle is open, and `counters` has the size given.
