@@ -126,6 +126,8 @@ pub struct AppRoute {
     pub max_body: u64,
     /// Whether the prefix becomes SCRIPT_NAME (`mount: on`, the default) or stays in PATH_INFO.
     pub mount: bool,
+    /// Whether a worker gets a request when all of it is here, and is free when its response is.
+    pub buffering: bool,
 }
 
 /// A WSGI application and its workers.
@@ -246,6 +248,21 @@ pub struct Limits {
     pub http2_streams: u32,
     /// How long a stopping proxy finishes requests.
     pub drain_timeout: Duration,
+    /// What bodies may take while they wait for a slow client or a busy app.
+    pub buffer: BufferLimits,
+}
+
+/// Where bodies wait, and how much of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BufferLimits {
+    /// Bytes of one body in memory; what is more goes to a file.
+    pub memory: usize,
+    /// Bytes of all bodies in files; 0 for memory alone.
+    pub disk: u64,
+    /// Bytes of one response in its file; above it the app waits for its client.
+    pub response: u64,
+    /// Directory of the files, absolute.
+    pub directory: PathBuf,
 }
 
 /// Logging of both processes.

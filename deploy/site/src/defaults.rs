@@ -110,6 +110,21 @@ pub(crate) const HTTP2_STREAMS: u32 = 128;
 /// As long as a request may take; service managers kill after 30 to 90 s.
 pub(crate) const PROXY_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A slow client, reading or writing, is the proxy's to wait for; what streams both ways says so.
+pub(crate) const BUFFERING: bool = true;
+
+/// Forms and pages fit; ten thousand slow clients cost less than a gigabyte.
+pub(crate) const BUFFER_MEMORY: usize = 64 << 10;
+
+/// Forty uploads of the largest body at once, on any disk that holds a site.
+pub(crate) const BUFFER_DISK: u64 = 4 << 30;
+
+/// Larger than what people wait for; a quarter of the disk's share, so that one download leaves room.
+pub(crate) const BUFFER_RESPONSE: u64 = 1 << 30;
+
+/// Below the state directory, which Tidegate may write to.
+pub(crate) const BUFFER_DIR: &str = "buffers";
+
 /// Who was served what is the first thing that is asked after an incident.
 pub(crate) const ACCESS_LOG: bool = true;
 

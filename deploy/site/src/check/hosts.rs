@@ -14,7 +14,7 @@ use crate::{defaults, suggest, syntax};
 pub(crate) const HOST: &[&str] = &["names", "routes"];
 /// Keys of a route.
 pub(crate) const ROUTE: &[&str] =
-    &["path", "files", "index", "cache_control", "app", "request_timeout", "max_body", "mount"];
+    &["path", "files", "index", "cache_control", "app", "request_timeout", "max_body", "mount", "buffering"];
 
 const NAME: &str = "a host name such as shop.example, \"*.shop.example\" or \"*\"";
 const ROUTES: &str = "a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }";
@@ -185,7 +185,7 @@ fn target(table: &Table<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> 
             only.and(app).map(Target::App)
         }
         (None, Some(node)) => {
-            let only = only_with("app", table, &["request_timeout", "max_body", "mount"]);
+            let only = only_with("app", table, &["request_timeout", "max_body", "mount", "buffering"]);
             let files = files(&node, table, around.base);
             only.and(files).map(Target::Files)
         }
@@ -226,12 +226,14 @@ fn app(node: &Node<'_>, table: &Table<'_>, around: &Around<'_>, reached: &mut Ve
     let request_timeout = table.read("request_timeout", None, |node| node.duration(SHORTEST..=LONGEST).map(Some));
     let max_body = table.read("max_body", None, |node| node.size(0..=limits::LARGEST_BODY).map(Some));
     let mount = table.read("mount", defaults::MOUNT, |node| node.switch());
+    let buffering = table.read("buffering", defaults::BUFFERING, |node| node.switch());
     let default = default?;
     Some(AppRoute {
         app: default.app,
         request_timeout: request_timeout?.unwrap_or(default.request_timeout),
         max_body: max_body?.unwrap_or(default.max_body),
         mount: mount?,
+        buffering: buffering?,
     })
 }
 
@@ -243,6 +245,7 @@ fn plain(name: &str, around: &Around<'_>) -> Option<AppRoute> {
         request_timeout: app.request_timeout,
         max_body: around.limits?.body_size,
         mount: defaults::MOUNT,
+        buffering: defaults::BUFFERING,
     })
 }
 

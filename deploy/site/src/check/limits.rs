@@ -1,7 +1,10 @@
 //! `limits`: what a client may cost.
 
+use std::path::Path;
+
 use crate::check::duration;
-use crate::checked::Limits;
+use crate::check::paths::Base;
+use crate::checked::{BufferLimits, Limits};
 use crate::defaults;
 use crate::raw::Table;
 
@@ -17,18 +20,22 @@ pub(crate) const LIMITS: &[&str] = &[
     "body_size",
     "http2_streams",
     "drain_timeout",
+    "buffer_memory",
+    "buffer_disk",
+    "buffer_response",
+    "buffer_dir",
 ];
 
 /// The largest body that can be allowed: beyond it a unit is mistyped.
 pub(crate) const LARGEST_BODY: u64 = 16 << 40;
 
 /// The limits, or their defaults.
-pub(crate) fn read(root: &Table<'_>) -> Option<Limits> {
+pub(crate) fn read(root: &Table<'_>, base: &Base, state_dir: &Path) -> Option<Limits> {
+    let default = default(state_dir);
     let Some(node) = root.get("limits") else {
-        return Some(default());
+        return Some(default);
     };
     let table = node.table(LIMITS)?;
-    let default = default();
     let connections = table.read("connections", default.connections, |node| node.integer(1..=1_000_000));
     let handshake_timeout = duration(&table, "handshake_timeout", default.handshake_timeout);
     let header_timeout = duration(&table, "header_timeout", default.header_timeout);
@@ -42,6 +49,7 @@ pub(crate) fn read(root: &Table<'_>) -> Option<Limits> {
     let body_size = table.read("body_size", default.body_size, |node| node.size(0..=LARGEST_BODY));
     let http2_streams = table.read("http2_streams", default.http2_streams, |node| node.integer(1..=10_000));
     let drain_timeout = duration(&table, "drain_timeout", default.drain_timeout);
+    let buffer = buffer(&table, base, default.buffer);
     Some(Limits {
         connections: connections?,
         handshake_timeout: handshake_timeout?,
@@ -53,10 +61,22 @@ pub(crate) fn read(root: &Table<'_>) -> Option<Limits> {
         body_size: body_size?,
         http2_streams: http2_streams?,
         drain_timeout: drain_timeout?,
+        buffer: buffer?,
     })
 }
 
-fn default() -> Limits {
+fn buffer(table: &Table<'_>, base: &Base, default: BufferLimits) -> Option<BufferLimits> {
+    // Files are written and read in pieces of this size too: small ones would cost a system call each.
+    let memory = table.read("buffer_memory", default.memory, |node| {
+        node.size(4 << 10..=1 << 30).and_then(|size| usize::try_from(size).ok())
+    });
+    let disk = table.read("buffer_disk", default.disk, |node| node.size(0..=LARGEST_BODY));
+    let response = table.read("buffer_response", default.response, |node| node.size(0..=LARGEST_BODY));
+    let directory = table.read("buffer_dir", default.directory, |node| base.directory_to_be(&node));
+    Some(BufferLimits { memory: memory?, disk: disk?, response: response?, directory: directory? })
+}
+
+fn default(state_dir: &Path) -> Limits {
     Limits {
         connections: defaults::CONNECTIONS,
         handshake_timeout: defaults::HANDSHAKE_TIMEOUT,
@@ -68,5 +88,11 @@ fn default() -> Limits {
         body_size: defaults::BODY_SIZE,
         http2_streams: defaults::HTTP2_STREAMS,
         drain_timeout: defaults::PROXY_DRAIN_TIMEOUT,
+        buffer: BufferLimits {
+            memory: defaults::BUFFER_MEMORY,
+            disk: defaults::BUFFER_DISK,
+            response: defaults::BUFFER_RESPONSE,
+            directory: state_dir.join(defaults::BUFFER_DIR),
+        },
     }
 }

@@ -59,7 +59,8 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
         table.get("runtime_dir").map_or_else(|| Some(tidegate_host::runtime_dir()), |node| base.directory_to_be(&node));
     let listeners = listeners::all(&table);
     let certificates = table.read("certificates", Vec::new(), |node| certificates(&node, &base));
-    let limits = limits::read(&table);
+    let beside = state_dir.clone().unwrap_or_default();
+    let limits = limits::read(&table, &base, &beside);
     let apps = apps::all(&table, &base);
     let hosts = hosts::all(&table, &base, &apps, limits.as_ref());
     let trusted_proxies = table.read("trusted_proxies", Vec::new(), |node| networks(&node));

@@ -129,7 +129,10 @@ fn settings_of_an_app_say_what_was_expected() {
             "memory_limit: 1GiB, recycle: { memory: 900MiB }",
             "recycle.memory: 900MiB: expected at most 80 % of memory_limit, 1GiB",
         ),
-        ("memory_limit: 1GiB, recycle: { memory: 2MB }", "recycle.memory: \"2MB\": expected a size from 32MiB to 16TiB"),
+        (
+            "memory_limit: 1GiB, recycle: { memory: 2MB }",
+            "recycle.memory: \"2MB\": expected a size from 32MiB to 16TiB",
+        ),
         ("memory_limit: 0", "memory_limit: 0: expected a size from 32MiB to 16TiB"),
         ("replace: first", "replace: \"first\": expected overlap or stop_first"),
         ("warm_up: /health", "warm_up: \"/health\": expected a list of paths such as [/health]"),

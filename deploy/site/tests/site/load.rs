@@ -38,7 +38,8 @@ fn a_file_with_one_app_is_enough() {
         warm_up: Vec::new(),
         queue: Queue { size: 16_384, timeout: seconds(60) },
     };
-    let route = AppRoute { app: "app".into(), request_timeout: seconds(30), max_body: 100 << 20, mount: true };
+    let route =
+        AppRoute { app: "app".into(), request_timeout: seconds(30), max_body: 100 << 20, mount: true, buffering: true };
     let expected = Site {
         file: short.file.clone(),
         digest: short.digest.clone(),
@@ -66,6 +67,12 @@ fn a_file_with_one_app_is_enough() {
             body_size: 100 << 20,
             http2_streams: 128,
             drain_timeout: seconds(30),
+            buffer: BufferLimits {
+                memory: 64 << 10,
+                disk: 4 << 30,
+                response: 1 << 30,
+                directory: here.join(".tidegate").join("buffers"),
+            },
         },
         trusted_proxies: vec![],
         metrics: Some("127.0.0.1:9145".parse().unwrap()),
@@ -97,7 +104,7 @@ certificates:
 hosts:
   - names: [Shop.example, "*.shop.example"]
     routes:
-      - { path: /, app: shop, request_timeout: 60s, max_body: 10MiB, mount: off }
+      - { path: /, app: shop, request_timeout: 60s, max_body: 10MiB, mount: off, buffering: off }
       - { path: /static/, files: ./static, index: index.html, cache_control: "max-age=3600" }
   - routes: [{ path: /admin, app: admin }]
 apps:
@@ -124,7 +131,8 @@ apps:
     queue: { size: 10, timeout: 2m }
   admin: { wsgi: admin:app, threads: 100, processes: auto }
 limits: { connections: 7, handshake_timeout: 1s, header_timeout: 2s, header_size: 8KiB, header_fields: 50,
-          keep_alive: 3s, client_timeout: 4s, body_size: 1GB, http2_streams: 9, drain_timeout: 5s }
+          keep_alive: 3s, client_timeout: 4s, body_size: 1GB, http2_streams: 9, drain_timeout: 5s,
+          buffer_memory: 8KiB, buffer_disk: 2GB, buffer_response: 3MB, buffer_dir: spool }
 trusted_proxies: [10.1.2.3/8, "::1"]
 metrics: off
 log: { level: debug, access: no, format: json }
@@ -167,6 +175,7 @@ log: { level: debug, access: no, format: json }
                     request_timeout: seconds(60),
                     max_body: 10 << 20,
                     mount: false,
+                    buffering: false,
                 }),
             },
         ]
@@ -194,6 +203,9 @@ log: { level: debug, access: no, format: json }
     assert_eq!(admin.threads, Threads { min: 4, max: 100 });
     assert!(admin.processes >= 1);
     assert_eq!(site.limits.connections, 7);
+    let buffer =
+        BufferLimits { memory: 8 << 10, disk: 2_000_000_000, response: 3_000_000, directory: here.join("spool") };
+    assert_eq!(site.limits.buffer, buffer);
     assert_eq!(site.limits.handshake_timeout, seconds(1));
     assert_eq!(site.limits.header_timeout, seconds(2));
     assert_eq!((site.limits.header_size, site.limits.header_fields), (8192, 50));

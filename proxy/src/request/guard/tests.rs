@@ -15,6 +15,7 @@ const LIMITS: &Limits = &Limits {
     body_size: 0,
     http2_streams: 0,
     drain_timeout: Duration::ZERO,
+    buffer: tidegate_site::BufferLimits { memory: 0, disk: 0, response: 0, directory: std::path::PathBuf::new() },
 };
 
 /// The status of the refusal, or 0.
