@@ -6,6 +6,7 @@
 //! - `session`: HTTP/1.1 and HTTP/2 become exchanges; the only user of pingora
 //! - `request`: a request's story; the table from causes to statuses
 //! - `static_files`: files below a directory
+//! - `buffer`: bodies that wait for a slow client or a busy app
 //! - `upstream`: the queue, the workers' slots, the pooled connections
 //! - `control`, `reload`: what the app server says; configuration in force
 //! - `metrics`, `access`: what operators see
@@ -13,6 +14,7 @@
 //! It never runs an app's code and never sees its environment.
 
 mod access;
+mod buffer;
 mod control;
 mod listener;
 mod metrics;
@@ -39,6 +41,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::access::Access;
+use crate::buffer::Buffers;
 use crate::control::Control;
 use crate::metrics::Metrics;
 use crate::reload::Reload;
@@ -104,8 +107,10 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
     let file = site.file.clone();
     let apps = Apps::new(Arc::clone(&metrics), drained_sender);
     apps.configure(&site);
+    buffer::clear(&site.limits.buffer.directory);
     let shared = Arc::new(Shared {
         apps,
+        buffers: Buffers::new(metrics.buffers()),
         access: Access::start(site.log.format, site.log.access, &metrics).context("cannot start the access log")?,
         // Every listener holds a permit for the connection it waits for.
         connections: Arc::new(Semaphore::new(site.limits.connections + site.listeners.len())),

@@ -7,6 +7,7 @@ use tidegate_site::Site;
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
+use crate::buffer::Buffers;
 use crate::metrics::Metrics;
 use crate::request::route::Router;
 use crate::upstream::Apps;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) apps: Apps,
     /// Counters.
     pub(crate) metrics: Arc<Metrics>,
+    /// Bodies that wait.
+    pub(crate) buffers: Arc<Buffers>,
     /// The access log.
     pub(crate) access: Access,
     /// Permits of `limits.connections`.

@@ -19,6 +19,8 @@ pub enum Cause {
     QueueFull,
     /// Waited in the admission queue past its deadline.
     QueueTimeout,
+    /// The body could not be buffered: the disk or its quota is full.
+    BufferFull,
     /// Nothing serves the app: it failed to start, or the app server has gone.
     NoBackend,
     /// Shutting down.
@@ -43,13 +45,14 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for metrics that show zero before the first failure.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::WorkerTimeout,
         Self::WorkerDied,
         Self::WorkerUnreachable,
         Self::WorkerInvalid,
         Self::QueueFull,
         Self::QueueTimeout,
+        Self::BufferFull,
         Self::NoBackend,
         Self::Draining,
         Self::Maintenance,
@@ -71,6 +74,7 @@ impl Cause {
             Self::WorkerInvalid => "worker_invalid",
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
+            Self::BufferFull => "buffer_full",
             Self::NoBackend => "no_backend",
             Self::Draining => "draining",
             Self::Maintenance => "maintenance",

@@ -163,10 +163,9 @@ mod tests {
 
     #[test]
     fn an_outcome_survives_the_wire() {
-        for outcome in [
-            Outcome { length: Some(12), cause: None },
-            Outcome { length: None, cause: Some(Cause::WorkerTimeout) },
-        ] {
+        for outcome in
+            [Outcome { length: Some(12), cause: None }, Outcome { length: None, cause: Some(Cause::WorkerTimeout) }]
+        {
             assert_eq!(Outcome::parse(&outcome.encode().unwrap()), Ok(outcome));
         }
         assert_eq!(Outcome::default().encode(), None);

@@ -11,8 +11,8 @@ mod lines;
 mod message;
 
 pub use cause::Cause;
-pub use dispatch::{Dispatch, DispatchError, Outcome, INTERNAL_HEADER};
-pub use launch::{Launch, Mode, LAUNCH_VARIABLE};
+pub use dispatch::{Dispatch, DispatchError, INTERNAL_HEADER, Outcome};
+pub use launch::{LAUNCH_VARIABLE, Launch, Mode};
 pub use lines::{LineError, Lines, MAX_LINE};
 pub use message::{
     AppPhase, AppState, CertificateReport, FromServer, FromWorker, Generation, ListenerReport, PoolState, ProxyReport,

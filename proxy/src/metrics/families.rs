@@ -37,6 +37,10 @@ pub(super) struct Families {
     pub(super) http_received_bytes: IntCounter,
     pub(super) files_requests: IntCounterVec,
     pub(super) files_sent_bytes: IntCounter,
+    pub(super) buffer_memory_bytes: IntGauge,
+    pub(super) buffer_disk_bytes: IntGauge,
+    pub(super) buffer_files: IntCounter,
+    pub(super) buffer_rejected: IntCounter,
     pub(super) certificate_expiry: IntGaugeVec,
     pub(super) build_info: IntGaugeVec,
     pub(super) config_reloads: IntCounterVec,
@@ -165,6 +169,22 @@ impl Families {
                 &["status"],
             ),
             files_sent_bytes: counter(r, "tidegate_files_sent_bytes_total", "Bytes of static files sent to clients."),
+            buffer_memory_bytes: gauge(
+                r,
+                "tidegate_buffer_memory_bytes",
+                "Bytes of bodies that wait in the proxy's memory for a client or a worker.",
+            ),
+            buffer_disk_bytes: gauge(
+                r,
+                "tidegate_buffer_disk_bytes",
+                "Bytes of bodies that wait in the proxy's files for a client or a worker.",
+            ),
+            buffer_files: counter(r, "tidegate_buffer_files_total", "Files made for bodies over limits.buffer_memory."),
+            buffer_rejected: counter(
+                r,
+                "tidegate_buffer_rejected_total",
+                "Times that a body found no room on the disk.",
+            ),
             certificate_expiry: gauges(
                 r,
                 "tidegate_certificate_expiry_timestamp_seconds",

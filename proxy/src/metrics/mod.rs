@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use prometheus::{Encoder as _, IntCounter, TextEncoder};
+use prometheus::{Encoder as _, IntCounter, IntGauge, TextEncoder};
 
 pub(crate) use app::AppMetrics;
 pub(crate) use held::Held;
@@ -38,6 +38,19 @@ pub(crate) struct CertificateExpiry {
     pub(crate) name: String,
     /// End of validity in seconds since 1970.
     pub(crate) not_after: i64,
+}
+
+/// Counts bodies that wait in the proxy.
+#[derive(Debug)]
+pub(crate) struct BufferMetrics {
+    /// Bytes in memory.
+    pub(crate) memory: IntGauge,
+    /// Bytes in files.
+    pub(crate) disk: IntGauge,
+    /// Files made.
+    pub(crate) files: IntCounter,
+    /// Times that there was no room on the disk.
+    pub(crate) rejected: IntCounter,
 }
 
 /// Every metric of one proxy.
@@ -124,6 +137,17 @@ impl Metrics {
     /// Whether the control channel to the app server is open.
     pub(crate) fn set_supervisor_connected(&self, connected: bool) {
         self.families.supervisor_connected.set(i64::from(connected));
+    }
+
+    /// What the buffering of bodies counts.
+    pub(crate) fn buffers(&self) -> BufferMetrics {
+        let families = &self.families;
+        BufferMetrics {
+            memory: families.buffer_memory_bytes.clone(),
+            disk: families.buffer_disk_bytes.clone(),
+            files: families.buffer_files.clone(),
+            rejected: families.buffer_rejected.clone(),
+        }
     }
 
     /// Counts log lines that were dropped because the log could not be written fast enough.

@@ -53,6 +53,8 @@ const fn row(cause: Cause) -> Row {
         }
         // A full queue is a flood: far enough apart that the retries do not arrive with it.
         Cause::QueueFull | Cause::QueueTimeout => (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, Some(5), false),
+        // The rest of the body is not worth reading: there is no place for it.
+        Cause::BufferFull => (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, Some(30), true),
         Cause::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, Some(5), false),
         Cause::Draining => (StatusCode::SERVICE_UNAVAILABLE, Level::INFO, Some(5), true),
         Cause::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, None, false),
@@ -174,6 +176,7 @@ mod tests {
             (Cause::WorkerInvalid, 502, Level::WARN, false),
             (Cause::QueueFull, 503, Level::WARN, true),
             (Cause::QueueTimeout, 503, Level::WARN, true),
+            (Cause::BufferFull, 503, Level::WARN, true),
             (Cause::NoBackend, 503, Level::WARN, true),
             (Cause::Draining, 503, Level::INFO, true),
             (Cause::Maintenance, 503, Level::DEBUG, false),

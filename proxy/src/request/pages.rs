@@ -70,6 +70,7 @@ fn sentence(failure: &Failure) -> &'static str {
         Some(Cause::QueueFull | Cause::QueueTimeout) => {
             "More requests are waiting than can be served now. Please try again in a moment."
         }
+        Some(Cause::BufferFull) => "The server has no room for the request at the moment. Please try again later.",
         Some(Cause::NoBackend) => "The application is not running at the moment. Please try again later.",
         Some(Cause::Draining) => "The server is shutting down. Please try again in a moment.",
         Some(Cause::Maintenance) => "The site is closed for maintenance. Please try again later.",
