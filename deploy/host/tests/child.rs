@@ -10,9 +10,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use scratch::Scratch;
-use tidegate_host::{
-    Child, Endpoint, LocalListener, MemoryLimit, Output, Spawn, Stdin, connect, cpu_time, resident_memory,
-};
+use tidegate_host::{Child, Endpoint, LocalListener, Output, Spawn, Stdin, connect, cpu_time, resident_memory};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
@@ -160,8 +158,44 @@ async fn closing_stdin_is_noticed() {
     let mut child = spawn.start().unwrap();
     assert!(timeout(Duration::ZERO, child.wait()).await.is_err(), "waiting can be cancelled");
     assert!(resident_memory(child.id()).is_some_and(|bytes| bytes > 64 * 1024));
+    assert!(cpu_time(child.id()).is_some());
     child.close_stdin();
     assert_eq!(exit_text(&mut child).await, "exit code 5");
+}
+
+#[test]
+fn processor_time_grows_with_work_and_is_not_there_without_a_process() {
+    let own = || cpu_time(std::process::id()).unwrap();
+    let before = own();
+    while own() == before {
+        std::hint::black_box((0..100_000).sum::<u64>());
+    }
+    assert!(own() > before);
+    assert_eq!(cpu_time(u32::MAX - 3), None);
+}
+
+#[test]
+#[ignore = "a role for other tests"]
+fn role_allocates() {
+    let fits = |mib: usize| Vec::<u8>::new().try_reserve_exact(mib << 20).is_ok();
+    std::process::exit(i32::from(fits(64)) + 2 * i32::from(fits(512)));
+}
+
+// Wine keeps a job object's memory limit without enforcing it.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_child_gets_no_more_memory_than_its_limit() {
+    let limit = |bytes, stacks| Some(tidegate_host::MemoryLimit { bytes, stacks });
+    for (memory_limit, exit) in [
+        (None, "exit code 3"),
+        (limit(256 << 20, 0), "exit code 1"),
+        (limit(256 << 20, 512 << 20), "exit code 3"),
+        (limit(32 << 20, 0), "exit code 0"),
+    ] {
+        let mut spawn = role("role_allocates", "");
+        spawn.memory_limit = memory_limit;
+        assert_eq!(exit_text(&mut spawn.start().unwrap()).await, exit, "{memory_limit:?}");
+    }
 }
 
 #[tokio::test]

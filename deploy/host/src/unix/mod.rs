@@ -97,3 +97,19 @@ pub(crate) fn kill_own_group() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::cpu_ticks;
+
+    #[test]
+    fn processor_time_is_found_whatever_the_program_is_called() {
+        let rest = "S 1 42 42 0 -1 4194304 100 0 0 0 17 5 0 0 20 0 4 0 100";
+        for name in ["python", "a) b", "(", "x 1 2 3)"] {
+            assert_eq!(cpu_ticks(&format!("42 ({name}) {rest}")), Some(22), "{name}");
+        }
+        for stat in ["", "42 (python", "42 (python) S 1"] {
+            assert_eq!(cpu_ticks(stat), None, "{stat}");
+        }
+    }
+}
