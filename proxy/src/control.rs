@@ -109,6 +109,7 @@ impl Control {
         *connected = true;
         info!(endpoint = %self.endpoint, "connected to the app server");
         self.shared.metrics.set_supervisor_connected(true);
+        self.shared.apps.reconnected();
         match self.exchange(&mut reader, &mut writer).await {
             Ok(()) => Ended::Closed,
             Err(ended) => ended,

@@ -18,7 +18,7 @@ use crate::shared::{Shared, Tasks};
 /// Malformed streams after which a connection is given up.
 const MALFORMED_STREAMS: u32 = 32;
 /// Flow-control window of a stream and of the connection: what an upload may have in flight.
-const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
+const WINDOWS: (u32, u32) = (256 << 10, 1 << 20);
 /// What a stream's response may have waiting for the client.
 const SEND_BUFFER: usize = 128 << 10;
 

@@ -4,14 +4,27 @@
 //! A slot is taken at dispatch and stays taken until its thread is back: told by a complete
 //! response, by the worker (`SlotBack`), or by the worker's end.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use tidegate_contract::{AppPhase, AppState, Generation, WorkerPhase};
+use tidegate_contract::{AppPhase, WorkerPhase};
+
+/// A worker process, for as long as the proxy knows it. Not its generation: a new app server counts
+/// those from the beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Seat(pub(super) u64);
+
+/// A worker as the app server describes it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Described {
+    pub(super) seat: Seat,
+    pub(super) capacity: u32,
+    pub(super) phase: WorkerPhase,
+}
 
 /// A worker as the queue sees it.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    pub(super) generation: Generation,
+    pub(super) seat: Seat,
     pub(super) capacity: u32,
     pub(super) phase: WorkerPhase,
     /// A connection to it failed; it gets nothing until the supervisor or a later sweep says
@@ -20,6 +33,9 @@ pub(super) struct Candidate {
     in_use: u32,
     /// Whether its `Drained` was said.
     drained: bool,
+    /// Slots in use beyond its busy threads: the fewest over `spare_sweeps` sweeps in a row.
+    spare: u32,
+    spare_sweeps: u32,
 }
 
 impl Candidate {
@@ -28,17 +44,9 @@ impl Candidate {
     }
 }
 
-/// A slot whose request was cut short.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    generation: Generation,
-    /// Sweeps for which its worker has been idle.
-    idle_sweeps: u32,
-}
-
-/// After this many sweeps on an idle worker a held slot is free: a request that was cut short
-/// before the worker had read it is never heard of again.
-const IDLE_SWEEPS: u32 = 3;
+/// After this many sweeps in which a worker had fewer busy threads than slots in use, held slots
+/// are freed: a request that was cut short before the worker had read it is never heard of again.
+const SPARE_SWEEPS: u32 = 3;
 
 /// Words of workers kept for dispatches that are not held yet: the worker's word takes another way
 /// than its response and may come first.
@@ -52,7 +60,7 @@ pub(super) struct Ticket(u64);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// It has a slot of this worker.
-    Granted(Generation),
+    Granted(Seat),
     /// It waits.
     Queued(Ticket),
     /// The queue is full.
@@ -72,7 +80,7 @@ pub(super) struct Slots<W> {
     next_ticket: u64,
     size: usize,
     /// Dispatches that were cut short: their slots wait for the worker's word.
-    held: HashMap<u64, Held>,
+    held: BTreeMap<u64, Seat>,
     /// Dispatches whose thread came back before they were held, oldest first.
     early: VecDeque<u64>,
 }
@@ -86,7 +94,7 @@ impl<W> Slots<W> {
             waiting: BTreeMap::new(),
             next_ticket: 0,
             size,
-            held: HashMap::new(),
+            held: BTreeMap::new(),
             early: VecDeque::new(),
         }
     }
@@ -105,9 +113,9 @@ impl<W> Slots<W> {
             AppPhase::Starting | AppPhase::Ready => {}
         }
         if self.waiting.is_empty()
-            && let Some(generation) = self.take()
+            && let Some(seat) = self.take()
         {
-            return Admission::Granted(generation);
+            return Admission::Granted(seat);
         }
         if self.waiting.len() >= self.size {
             return Admission::Full;
@@ -124,13 +132,13 @@ impl<W> Slots<W> {
     }
 
     /// The next waiting request together with a slot for it, if there are both.
-    pub(super) fn next_grant(&mut self) -> Option<(W, Generation)> {
+    pub(super) fn next_grant(&mut self) -> Option<(W, Seat)> {
         if self.waiting.is_empty() {
             return None;
         }
-        let generation = self.take()?;
+        let seat = self.take()?;
         let (_, waiter) = self.waiting.pop_first()?;
-        Some((waiter, generation))
+        Some((waiter, seat))
     }
 
     /// Everybody who waits in vain, when the app cannot be served any more.
@@ -141,35 +149,35 @@ impl<W> Slots<W> {
         }
     }
 
-    fn take(&mut self) -> Option<Generation> {
+    fn take(&mut self) -> Option<Seat> {
         let free = |worker: &Candidate| worker.capacity - worker.in_use;
         let best = self.workers.iter_mut().filter(|worker| worker.is_free()).max_by_key(|worker| free(worker))?;
         best.in_use += 1;
-        Some(best.generation)
+        Some(best.seat)
     }
 
     /// Gives a slot back.
-    pub(super) fn free(&mut self, generation: Generation) {
-        if let Some(worker) = self.worker(generation) {
+    pub(super) fn free(&mut self, seat: Seat) {
+        if let Some(worker) = self.worker(seat) {
             worker.in_use = worker.in_use.saturating_sub(1);
         }
     }
 
     /// Keeps the slot of a dispatch that was cut short until the worker says that its thread is
     /// back.
-    pub(super) fn hold(&mut self, dispatch: u64, generation: Generation) {
+    pub(super) fn hold(&mut self, dispatch: u64, seat: Seat) {
         if let Some(index) = self.early.iter().position(|early| *early == dispatch) {
             self.early.remove(index);
-            self.free(generation);
-        } else if self.worker(generation).is_some() {
-            self.held.insert(dispatch, Held { generation, idle_sweeps: 0 });
+            self.free(seat);
+        } else if self.worker(seat).is_some() {
+            self.held.insert(dispatch, seat);
         }
     }
 
     /// The worker says that the thread of this dispatch is back.
     pub(super) fn slot_back(&mut self, dispatch: u64) {
-        if let Some(held) = self.held.remove(&dispatch) {
-            self.free(held.generation);
+        if let Some(seat) = self.held.remove(&dispatch) {
+            self.free(seat);
             return;
         }
         if self.early.len() == EARLY_WORDS {
@@ -178,61 +186,75 @@ impl<W> Slots<W> {
         self.early.push_back(dispatch);
     }
 
-    /// Counts a sweep over a worker that reports whether it is idle; frees what has been held on
-    /// it for too many of them.
-    pub(super) fn sweep_held(&mut self, generation: Generation, idle: bool) {
-        let mut freed = 0;
-        self.held.retain(|_, held| {
-            if held.generation == generation {
-                held.idle_sweeps = if idle { held.idle_sweeps + 1 } else { 0 };
-            }
-            let keep = held.idle_sweeps < IDLE_SWEEPS;
-            freed += u32::from(!keep);
-            keep
-        });
-        for _ in 0..freed {
-            self.free(generation);
+    /// Counts a sweep over a worker with this many busy threads; frees what has been held on it
+    /// beyond them for too long, the oldest first.
+    pub(super) fn sweep_held(&mut self, seat: Seat, busy: u32) {
+        let of_worker = self.held.iter().filter(|(_, of)| **of == seat).map(|(dispatch, _)| *dispatch);
+        let mut dispatches: Vec<u64> = of_worker.collect();
+        let held = u32::try_from(dispatches.len()).unwrap_or(u32::MAX);
+        let Some(worker) = self.worker(seat) else { return };
+        let spare = worker.in_use.saturating_sub(busy).min(held);
+        worker.spare = if worker.spare_sweeps == 0 { spare } else { worker.spare.min(spare) };
+        worker.spare_sweeps = if spare == 0 { 0 } else { worker.spare_sweeps + 1 };
+        if worker.spare_sweeps < SPARE_SWEEPS {
+            return;
+        }
+        worker.spare_sweeps = 0;
+        dispatches.truncate(worker.spare as usize);
+        for dispatch in dispatches {
+            self.held.remove(&dispatch);
+            self.free(seat);
         }
     }
 
     /// Marks a worker that could not be connected to, or lets it be tried again.
-    pub(super) fn set_unreachable(&mut self, generation: Generation, unreachable: bool) {
-        if let Some(worker) = self.worker(generation) {
+    pub(super) fn set_unreachable(&mut self, seat: Seat, unreachable: bool) {
+        if let Some(worker) = self.worker(seat) {
             worker.unreachable = unreachable;
         }
     }
 
     /// Takes over what the app server says. Workers it does not name are gone with their slots.
-    pub(super) fn update(&mut self, state: &AppState) {
-        self.phase = state.phase;
+    pub(super) fn update(&mut self, phase: AppPhase, described: &[Described]) {
+        self.phase = phase;
         let mut known = std::mem::take(&mut self.workers);
-        for worker in &state.workers {
-            let old = known.iter().position(|candidate| candidate.generation == worker.generation);
+        for worker in described {
+            let old = known.iter().position(|candidate| candidate.seat == worker.seat);
             let mut candidate = old.map(|index| known.swap_remove(index)).unwrap_or(Candidate {
-                generation: worker.generation,
-                capacity: worker.threads_max,
+                seat: worker.seat,
+                capacity: worker.capacity,
                 phase: worker.phase,
                 unreachable: false,
                 in_use: 0,
                 drained: false,
+                spare: 0,
+                spare_sweeps: 0,
             });
             candidate.phase = worker.phase;
             self.workers.push(candidate);
         }
         let workers = &self.workers;
-        self.held.retain(|_, held| workers.iter().any(|worker| worker.generation == held.generation));
+        self.held.retain(|_, seat| workers.iter().any(|worker| worker.seat == *seat));
     }
 
-    /// The app server is gone, and its workers with it.
+    /// The app server is gone. Its workers get nothing more, but what runs on them is remembered:
+    /// the same ones may be named again when the channel is back.
     pub(super) fn lose_all(&mut self) {
         self.phase = AppPhase::Failed;
-        self.workers.clear();
-        self.held.clear();
-        self.early.clear();
+        for worker in &mut self.workers {
+            worker.phase = WorkerPhase::Unresponsive;
+        }
+    }
+
+    /// The app server may not have heard which workers drained: they are named once more.
+    pub(super) fn repeat_drained(&mut self) {
+        for worker in &mut self.workers {
+            worker.drained = false;
+        }
     }
 
     /// Draining workers on which nothing runs any more, each named once.
-    pub(super) fn take_drained(&mut self) -> Vec<Generation> {
+    pub(super) fn take_drained(&mut self) -> Vec<Seat> {
         let done =
             |worker: &&mut Candidate| worker.phase == WorkerPhase::Draining && worker.in_use == 0 && !worker.drained;
         self.workers
@@ -240,7 +262,7 @@ impl<W> Slots<W> {
             .filter(done)
             .map(|worker| {
                 worker.drained = true;
-                worker.generation
+                worker.seat
             })
             .collect()
     }
@@ -268,37 +290,27 @@ impl<W> Slots<W> {
         })
     }
 
-    fn worker(&mut self, generation: Generation) -> Option<&mut Candidate> {
-        self.workers.iter_mut().find(|worker| worker.generation == generation)
+    fn worker(&mut self, seat: Seat) -> Option<&mut Candidate> {
+        self.workers.iter_mut().find(|worker| worker.seat == seat)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_contract::WorkerState;
 
-    fn state(phase: AppPhase, workers: &[(Generation, u32, WorkerPhase)]) -> AppState {
-        let worker = |(generation, threads_max, phase): &(Generation, u32, WorkerPhase)| WorkerState {
-            slot: 0,
-            generation: *generation,
-            endpoint: String::new(),
-            threads_max: *threads_max,
+    fn described(workers: &[(u64, u32, WorkerPhase)]) -> Vec<Described> {
+        let describe = |(seat, capacity, phase): &(u64, u32, WorkerPhase)| Described {
+            seat: Seat(*seat),
+            capacity: *capacity,
             phase: *phase,
-            pid: 1,
-            threads_busy: 0,
-            threads: 0,
-            memory_bytes: 0,
-            cpu_ms: 0,
-            python: String::new(),
         };
-        let workers = workers.iter().map(worker).collect();
-        AppState { name: "shop".to_owned(), phase, detail: None, workers, restarts: Vec::new() }
+        workers.iter().map(describe).collect()
     }
 
-    fn slots(workers: &[(Generation, u32, WorkerPhase)]) -> Slots<&'static str> {
+    fn slots(workers: &[(u64, u32, WorkerPhase)]) -> Slots<&'static str> {
         let mut slots = Slots::new(2);
-        slots.update(&state(AppPhase::Ready, workers));
+        slots.update(AppPhase::Ready, &described(workers));
         slots
     }
 
@@ -313,34 +325,34 @@ mod tests {
     fn the_worker_with_most_free_threads_is_chosen() {
         let mut slots = slots(&[(1, 1, WorkerPhase::Ready), (2, 3, WorkerPhase::Ready)]);
         let granted: Vec<_> = (0..4).map(|_| slots.admit(|| "")).collect();
-        let count = |generation| granted.iter().filter(|a| **a == Admission::Granted(generation)).count();
+        let count = |generation| granted.iter().filter(|a| **a == Admission::Granted(Seat(generation))).count();
         assert_eq!((count(1), count(2)), (1, 3));
     }
 
     #[test]
     fn the_queue_is_fair_and_bounded() {
         let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
-        assert_eq!(slots.admit(|| "first"), Admission::Granted(1));
+        assert_eq!(slots.admit(|| "first"), Admission::Granted(Seat(1)));
         queued(&mut slots, "second");
         queued(&mut slots, "third");
         assert_eq!(slots.admit(|| "fourth"), Admission::Full);
         assert_eq!(slots.next_grant(), None);
-        slots.free(1);
-        assert_eq!(slots.next_grant(), Some(("second", 1)));
+        slots.free(Seat(1));
+        assert_eq!(slots.next_grant(), Some(("second", Seat(1))));
         assert_eq!(slots.next_grant(), None);
-        slots.free(1);
-        assert_eq!(slots.next_grant(), Some(("third", 1)));
+        slots.free(Seat(1));
+        assert_eq!(slots.next_grant(), Some(("third", Seat(1))));
     }
 
     #[test]
     fn who_leaves_the_queue_is_not_served() {
         let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
-        assert_eq!(slots.admit(|| "first"), Admission::Granted(1));
+        assert_eq!(slots.admit(|| "first"), Admission::Granted(Seat(1)));
         let gone = queued(&mut slots, "gone");
         queued(&mut slots, "stays");
         slots.leave(gone);
-        slots.free(1);
-        assert_eq!(slots.next_grant(), Some(("stays", 1)));
+        slots.free(Seat(1));
+        assert_eq!(slots.next_grant(), Some(("stays", Seat(1))));
     }
 
     #[test]
@@ -350,7 +362,7 @@ mod tests {
             assert!(matches!(slots.admit(|| ""), Admission::Queued(_)), "{phase:?}");
         }
         let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
-        slots.set_unreachable(1, true);
+        slots.set_unreachable(Seat(1), true);
         assert!(matches!(slots.admit(|| ""), Admission::Queued(_)));
     }
 
@@ -358,35 +370,35 @@ mod tests {
     fn requests_wait_while_an_app_starts_and_are_refused_once_it_failed() {
         let mut slots = Slots::new(2);
         queued(&mut slots, "early");
-        slots.update(&state(AppPhase::Failed, &[]));
+        slots.update(AppPhase::Failed, &described(&[]));
         assert_eq!(slots.admit(|| "late"), Admission::NoBackend);
         assert_eq!(slots.take_hopeless(), ["early"]);
-        slots.update(&state(AppPhase::Stopping, &[]));
+        slots.update(AppPhase::Stopping, &described(&[]));
         assert_eq!(slots.admit(|| "later"), Admission::Draining);
     }
 
     #[test]
     fn a_slot_cut_short_is_held_until_its_thread_is_back() {
         let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
-        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
-        slots.hold(7, 1);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(Seat(1)));
+        slots.hold(7, Seat(1));
         queued(&mut slots, "next");
         assert_eq!(slots.next_grant(), None);
         slots.slot_back(8);
         assert_eq!(slots.next_grant(), None);
         slots.slot_back(7);
-        assert_eq!(slots.next_grant(), Some(("next", 1)));
+        assert_eq!(slots.next_grant(), Some(("next", Seat(1))));
     }
 
     #[test]
     fn a_word_that_comes_before_the_slot_is_held_counts() {
         let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
-        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
+        assert_eq!(slots.admit(|| ""), Admission::Granted(Seat(1)));
         slots.slot_back(7);
         assert!(matches!(slots.admit(|| "next"), Admission::Queued(_)));
-        slots.hold(7, 1);
-        assert_eq!(slots.next_grant(), Some(("next", 1)));
-        slots.hold(7, 1);
+        slots.hold(7, Seat(1));
+        assert_eq!(slots.next_grant(), Some(("next", Seat(1))));
+        slots.hold(7, Seat(1));
         assert!(matches!(slots.admit(|| ""), Admission::Queued(_)));
     }
 
@@ -403,37 +415,37 @@ mod tests {
     #[test]
     fn held_slots_end_with_their_worker() {
         let mut slots = slots(&[(1, 1, WorkerPhase::Ready)]);
-        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
-        slots.hold(7, 1);
-        slots.update(&state(AppPhase::Ready, &[(2, 1, WorkerPhase::Ready)]));
+        assert_eq!(slots.admit(|| ""), Admission::Granted(Seat(1)));
+        slots.hold(7, Seat(1));
+        slots.update(AppPhase::Ready, &described(&[(2, 1, WorkerPhase::Ready)]));
         slots.slot_back(7);
-        assert_eq!(slots.admit(|| ""), Admission::Granted(2));
+        assert_eq!(slots.admit(|| ""), Admission::Granted(Seat(2)));
     }
 
     #[test]
     fn a_worker_is_drained_once_when_its_last_slot_is_free() {
         let mut slots = slots(&[(1, 2, WorkerPhase::Ready)]);
-        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
-        slots.update(&state(AppPhase::Ready, &[(1, 2, WorkerPhase::Draining), (2, 1, WorkerPhase::Ready)]));
+        assert_eq!(slots.admit(|| ""), Admission::Granted(Seat(1)));
+        slots.update(AppPhase::Ready, &described(&[(1, 2, WorkerPhase::Draining), (2, 1, WorkerPhase::Ready)]));
         assert!(slots.take_drained().is_empty());
-        slots.free(1);
-        assert_eq!(slots.take_drained(), [1]);
+        slots.free(Seat(1));
+        assert_eq!(slots.take_drained(), [Seat(1)]);
         assert!(slots.take_drained().is_empty());
     }
 
     #[test]
-    fn an_idle_worker_gives_up_what_is_held_on_it() {
+    fn a_worker_with_fewer_busy_threads_than_slots_gives_up_what_is_held_on_it() {
         let mut slots = slots(&[(1, 2, WorkerPhase::Ready)]);
-        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
-        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
-        slots.hold(7, 1);
-        for idle in [true, true, false, true, true] {
-            slots.sweep_held(1, idle);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(Seat(1)));
+        assert_eq!(slots.admit(|| ""), Admission::Granted(Seat(1)));
+        slots.hold(7, Seat(1));
+        for busy in [1, 1, 2, 1, 1] {
+            slots.sweep_held(Seat(1), busy);
         }
         assert!(matches!(slots.admit(|| ""), Admission::Queued(_)));
         let Some(_) = slots.waiting.pop_first() else { panic!("nobody waits") };
-        slots.sweep_held(1, true);
-        assert_eq!(slots.admit(|| ""), Admission::Granted(1));
+        slots.sweep_held(Seat(1), 1);
+        assert_eq!(slots.admit(|| ""), Admission::Granted(Seat(1)));
         assert!(matches!(slots.admit(|| ""), Admission::Queued(_)));
     }
 }

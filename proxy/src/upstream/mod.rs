@@ -9,7 +9,7 @@ mod connection;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -18,7 +18,7 @@ use tidegate_host::Endpoint;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use self::admission::{Admission, Slots, Ticket};
+use self::admission::{Admission, Described, Seat, Slots, Ticket};
 pub(crate) use self::call::{Answer, CallFailure, Deadlines};
 use self::connection::Connection;
 pub(crate) use self::connection::{BodyPart, BodySender, RequestBody};
@@ -62,7 +62,11 @@ impl Apps {
                 None => {
                     let known = App {
                         name: Arc::clone(&app.name),
-                        inner: Mutex::new(Inner { slots: Slots::new(app.queue.size), backends: HashMap::new() }),
+                        inner: Mutex::new(Inner {
+                            slots: Slots::new(app.queue.size),
+                            backends: HashMap::new(),
+                            next_seat: 0,
+                        }),
                         metrics: self.metrics.app(&app.name),
                         drained: self.drained.clone(),
                         dispatches: AtomicU64::new(first_dispatch()),
@@ -131,12 +135,18 @@ impl Apps {
             let waiting = {
                 let mut inner = app.inner.lock();
                 inner.slots.lose_all();
-                inner.backends.clear();
                 inner.slots.take_hopeless()
             };
             app.metrics.set_up(false);
             app.metrics.set_down_unless(|_| false);
             refuse(waiting, Cause::NoBackend);
+        }
+    }
+
+    /// The channel to the app server is open again: what was said on the last one may be lost.
+    pub(crate) fn reconnected(&self) {
+        for app in self.apps.read().values() {
+            app.inner.lock().slots.repeat_drained();
         }
     }
 
@@ -177,11 +187,13 @@ pub(crate) struct App {
 #[derive(Debug)]
 struct Inner {
     slots: Slots<oneshot::Sender<Result<Lease, Cause>>>,
-    backends: HashMap<Generation, Arc<Backend>>,
+    backends: HashMap<Seat, Arc<Backend>>,
+    next_seat: u64,
 }
 
 /// A worker process that can be connected to.
 pub(crate) struct Backend {
+    seat: Seat,
     generation: Generation,
     endpoint: Endpoint,
     /// Slot number: the metric label.
@@ -189,8 +201,31 @@ pub(crate) struct Backend {
     /// Counters of the worker.
     pub(crate) metrics: Arc<WorkerMetrics>,
     idle: Mutex<Vec<Connection>>,
-    /// By the last heartbeat the proxy was told of.
-    is_busy: AtomicBool,
+    /// Busy threads, by the last heartbeat the proxy was told of.
+    busy: AtomicU32,
+}
+
+impl Inner {
+    /// The worker that has this endpoint, known from before or new.
+    fn seat(&mut self, generation: Generation, endpoint: Endpoint, slot: u32, metrics: &AppMetrics) -> Arc<Backend> {
+        let is_it = |backend: &&Arc<Backend>| backend.generation == generation && backend.endpoint == endpoint;
+        if let Some(known) = self.backends.values().find(is_it) {
+            return Arc::clone(known);
+        }
+        let seat = Seat(self.next_seat);
+        self.next_seat += 1;
+        let backend = Arc::new(Backend {
+            seat,
+            generation,
+            endpoint,
+            slot,
+            metrics: metrics.worker(slot),
+            idle: Mutex::default(),
+            busy: AtomicU32::new(0),
+        });
+        self.backends.insert(seat, Arc::clone(&backend));
+        backend
+    }
 }
 
 impl std::fmt::Debug for Backend {
@@ -212,10 +247,10 @@ impl App {
                 sender
             });
             match (admission, channel) {
-                (Admission::Granted(generation), _) => {
-                    let backend = inner.backends.get(&generation).cloned();
+                (Admission::Granted(seat), _) => {
+                    let backend = inner.backends.get(&seat).cloned();
                     drop(inner);
-                    return self.lease(backend, generation).ok_or(Cause::NoBackend);
+                    return self.lease(backend, seat).ok_or(Cause::NoBackend);
                 }
                 (Admission::Queued(ticket), Some(receiver)) => (ticket, receiver),
                 (Admission::Draining, _) => return Err(Cause::Draining),
@@ -234,10 +269,10 @@ impl App {
         }
     }
 
-    fn lease(self: &Arc<Self>, backend: Option<Arc<Backend>>, generation: Generation) -> Option<Lease> {
+    fn lease(self: &Arc<Self>, backend: Option<Arc<Backend>>, seat: Seat) -> Option<Lease> {
         let Some(backend) = backend else {
             // A slot without its backend cannot be; give it back rather than lose it.
-            self.inner.lock().slots.free(generation);
+            self.inner.lock().slots.free(seat);
             return None;
         };
         let dispatch = self.dispatches.fetch_add(1, Ordering::Relaxed) + 1;
@@ -248,17 +283,21 @@ impl App {
     /// Hands free slots to those who wait.
     fn serve_queue(self: &Arc<Self>) {
         loop {
-            let (waiter, backend, generation) = {
+            let (waiter, backend, seat) = {
                 let mut inner = self.inner.lock();
-                let Some((waiter, generation)) = inner.slots.next_grant() else { break };
-                (waiter, inner.backends.get(&generation).cloned(), generation)
+                let Some((waiter, seat)) = inner.slots.next_grant() else { break };
+                (waiter, inner.backends.get(&seat).cloned(), seat)
             };
-            if let Some(lease) = self.lease(backend, generation) {
+            if let Some(lease) = self.lease(backend, seat) {
                 // A waiter that has just gone drops the lease, which frees the slot.
                 let _ = waiter.send(Ok(lease));
             }
         }
-        let drained = self.inner.lock().slots.take_drained();
+        let drained: Vec<Generation> = {
+            let mut inner = self.inner.lock();
+            let seats = inner.slots.take_drained();
+            seats.iter().filter_map(|seat| Some(inner.backends.get(seat)?.generation)).collect()
+        };
         for generation in drained {
             let drained = Drained { app: self.name.to_string(), generation };
             if self.drained.try_send(drained).is_err() {
@@ -271,28 +310,18 @@ impl App {
     fn update(self: &Arc<Self>, state: &AppState) {
         let waiting = {
             let mut inner = self.inner.lock();
-            inner.backends.retain(|generation, _| state.workers.iter().any(|worker| worker.generation == *generation));
+            let mut described = Vec::with_capacity(state.workers.len());
             for worker in &state.workers {
                 let Ok(endpoint) = worker.endpoint.parse::<Endpoint>() else {
                     warn!(app = %self.name, worker = worker.slot, endpoint = %worker.endpoint, "unknown endpoint");
                     continue;
                 };
-                let backend = inner.backends.entry(worker.generation).or_insert_with(|| {
-                    Arc::new(Backend {
-                        generation: worker.generation,
-                        endpoint,
-                        slot: worker.slot,
-                        metrics: self.metrics.worker(worker.slot),
-                        idle: Mutex::default(),
-                        is_busy: true.into(),
-                    })
-                });
-                backend.is_busy.store(worker.threads_busy > 0, Ordering::Relaxed);
+                let backend = inner.seat(worker.generation, endpoint, worker.slot, &self.metrics);
+                backend.busy.store(worker.threads_busy, Ordering::Relaxed);
+                described.push(Described { seat: backend.seat, capacity: worker.threads_max, phase: worker.phase });
             }
-            let backends = &inner.backends;
-            let known: Vec<_> =
-                state.workers.iter().filter(|worker| backends.contains_key(&worker.generation)).cloned().collect();
-            inner.slots.update(&AppState { workers: known, ..state.clone() });
+            inner.backends.retain(|seat, _| described.iter().any(|worker| worker.seat == *seat));
+            inner.slots.update(state.phase, &described);
             inner.slots.take_hopeless()
         };
         self.observe(state);
@@ -330,15 +359,14 @@ impl App {
                 .workers()
                 .iter()
                 .filter(|worker| worker.phase == WorkerPhase::Ready)
-                .map(|worker| (worker.generation, worker.unreachable))
+                .map(|worker| (worker.seat, worker.unreachable))
                 .collect();
-            for (generation, unreachable) in workers {
+            for (seat, unreachable) in workers {
                 if unreachable {
-                    inner.slots.set_unreachable(generation, false);
+                    inner.slots.set_unreachable(seat, false);
                 }
-                let busy =
-                    inner.backends.get(&generation).is_none_or(|backend| backend.is_busy.load(Ordering::Relaxed));
-                inner.slots.sweep_held(generation, !busy);
+                let busy = inner.backends.get(&seat).map_or(u32::MAX, |backend| backend.busy.load(Ordering::Relaxed));
+                inner.slots.sweep_held(seat, busy);
             }
         }
         self.serve_queue();
@@ -422,7 +450,7 @@ impl Lease {
         self.hold = Hold::Done;
         let awaited = {
             let mut inner = self.app.inner.lock();
-            inner.slots.free(self.backend.generation);
+            inner.slots.free(self.backend.seat);
             inner.slots.is_awaited()
         };
         if awaited {
@@ -432,7 +460,7 @@ impl Lease {
 
     /// The worker cannot be connected to; nobody should try for a while.
     fn unreachable(self) {
-        self.app.inner.lock().slots.set_unreachable(self.backend.generation, true);
+        self.app.inner.lock().slots.set_unreachable(self.backend.seat, true);
     }
 }
 
@@ -444,7 +472,7 @@ impl Drop for Lease {
             Hold::Sent => {
                 let awaited = {
                     let mut inner = self.app.inner.lock();
-                    inner.slots.hold(self.dispatch, self.backend.generation);
+                    inner.slots.hold(self.dispatch, self.backend.seat);
                     inner.slots.is_awaited()
                 };
                 // The worker's word may have come already.

@@ -31,7 +31,7 @@ fn app() -> (Arc<App>, mpsc::Receiver<Drained>) {
     let (drained, receiver) = mpsc::channel(8);
     let app = Arc::new(App {
         name: "shop".into(),
-        inner: Mutex::new(Inner { slots: Slots::new(4), backends: HashMap::new() }),
+        inner: Mutex::new(Inner { slots: Slots::new(4), backends: HashMap::new(), next_seat: 0 }),
         metrics: metrics.app("shop"),
         drained,
         dispatches: AtomicU64::new(0),
