@@ -7,7 +7,8 @@
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use tidegate_host::{Endpoint, LocalStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::buffer::{Reading, Stored};
 use crate::metrics::Held;
 
 /// How long to wait for a worker's endpoint: a full backlog or a busy pipe.
@@ -152,58 +154,91 @@ pub(crate) enum BodyPart {
 
 /// A request's body on its way to a worker.
 #[derive(Debug)]
-pub(crate) struct RequestBody {
-    parts: Option<mpsc::Receiver<BodyPart>>,
-    length: Option<u64>,
+pub(crate) struct RequestBody(Source);
+
+#[derive(Debug)]
+enum Source {
+    /// There is none, or no more.
+    End,
+    /// Here as a whole.
+    Stored(Reading),
+    /// As the client sends it.
+    Streamed { parts: mpsc::Receiver<BodyPart>, left: Option<u64> },
 }
 
-/// The client did not send its whole body.
+/// Why a request's body did not get to the worker.
 #[derive(Debug, thiserror::Error)]
-#[error("the client's body broke off")]
-pub(crate) struct BrokenOff;
+pub(crate) enum BodyError {
+    /// The client did not send all of it.
+    #[error("the client's body broke off")]
+    BrokenOff,
+    /// Its file failed.
+    #[error("the buffered body cannot be read: {0}")]
+    Unreadable(io::Error),
+}
 
 impl RequestBody {
     /// No body.
     pub(crate) fn empty() -> Self {
-        Self { parts: None, length: Some(0) }
+        Self(Source::End)
+    }
+
+    /// A body that was taken in, from its start.
+    pub(crate) fn stored(stored: &Arc<Stored>) -> Self {
+        Self(Source::Stored(Reading::new(stored)))
     }
 
     /// A body of this length, or chunked without one.
     pub(crate) fn channel(length: Option<u64>) -> (BodySender, Self) {
-        let (sender, receiver) = mpsc::channel(BODY_CHUNKS);
-        (sender, Self { parts: Some(receiver), length })
+        let (sender, parts) = mpsc::channel(BODY_CHUNKS);
+        (sender, Self(Source::Streamed { parts, left: length }))
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = BrokenOff;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        let Some(parts) = &mut self.parts else { return Poll::Ready(None) };
-        match std::task::ready!(parts.poll_recv(cx)) {
-            Some(BodyPart::Data(data)) => {
-                if let Some(left) = &mut self.length {
-                    *left = left.saturating_sub(data.len() as u64);
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Source::End => Poll::Ready(None),
+            Source::Stored(reading) => {
+                let next = ready!(reading.poll_next(cx));
+                if let Some(Err(error)) = &next {
+                    tracing::error!(%error, "a buffered request body cannot be read");
                 }
-                Poll::Ready(Some(Ok(Frame::data(data))))
+                Poll::Ready(next.map(|read| read.map(Frame::data).map_err(BodyError::Unreadable)))
             }
-            Some(BodyPart::End) => {
-                self.parts = None;
-                Poll::Ready(None)
-            }
-            None => Poll::Ready(Some(Err(BrokenOff))),
+            Source::Streamed { parts, left } => match ready!(parts.poll_recv(cx)) {
+                Some(BodyPart::Data(data)) => {
+                    if let Some(left) = left {
+                        *left = left.saturating_sub(data.len() as u64);
+                    }
+                    Poll::Ready(Some(Ok(Frame::data(data))))
+                }
+                Some(BodyPart::End) => {
+                    self.0 = Source::End;
+                    Poll::Ready(None)
+                }
+                None => Poll::Ready(Some(Err(BodyError::BrokenOff))),
+            },
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.is_none()
+        match &self.0 {
+            Source::End => true,
+            Source::Stored(reading) => reading.left() == 0,
+            Source::Streamed { .. } => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.length {
-            Some(length) => SizeHint::with_exact(length),
-            None => SizeHint::default(),
+        match &self.0 {
+            Source::End => SizeHint::with_exact(0),
+            Source::Stored(reading) => SizeHint::with_exact(reading.left()),
+            Source::Streamed { left: Some(left), .. } => SizeHint::with_exact(*left),
+            Source::Streamed { left: None, .. } => SizeHint::default(),
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use self::admission::{Admission, Described, Seat, Slots, Ticket};
-pub(crate) use self::call::{Answer, CallFailure, Deadlines};
+pub(crate) use self::call::{Answer, AnswerBody, CallFailure, Deadlines};
 use self::connection::Connection;
 pub(crate) use self::connection::{BodyPart, BodySender, RequestBody};
 use crate::metrics::{AppMetrics, AppReadiness, Held, Metrics, WorkerMetrics};

@@ -1,0 +1,119 @@
+//! The attempts to get a response's head: queue, worker, and once more where that is safe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use tidegate_contract::Cause;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::super::Trace;
+use super::super::error::Failure;
+use super::intake::Supply;
+use super::template::Template;
+use crate::upstream::{Answer, App, CallFailure, Deadlines, Lease, RequestBody};
+
+/// Workers that could not be connected to before the request is given up. Between attempts it
+/// waits in the queue, so this counts workers that vanished, not tries a second.
+const UNREACHABLE_WORKERS: u32 = 8;
+
+/// The attempts to get a response head.
+pub(super) struct Attempts<'a> {
+    pub(super) app: &'a Arc<App>,
+    pub(super) template: Template,
+    pub(super) queue_timeout: Duration,
+    pub(super) timeout_status: u16,
+    pub(super) deadlines: Deadlines,
+    pub(super) supply: Supply,
+    pub(super) started: Option<oneshot::Sender<()>>,
+    pub(super) informed: Option<oneshot::Sender<()>>,
+    pub(super) trace: &'a mut Trace,
+}
+
+impl Attempts<'_> {
+    /// Runs until a worker answers or no more may be asked.
+    pub(super) async fn run(&mut self) -> Result<Answer, Failure> {
+        // Nothing has been opened before.
+        let body = self.supply.open().unwrap_or_else(RequestBody::empty);
+        let mut request = self.template.request(body);
+        self.watch_informational(&mut request);
+        let mut retried = false;
+        let mut unreachable = 0;
+        loop {
+            let lease = self.acquire().await?;
+            if let Some(started) = self.started.take() {
+                // The feed may have ended with the client; then nobody waits for this.
+                let _ = started.send(());
+            }
+            self.trace.worker = Some(lease.backend().slot);
+            self.template.address(&mut request, &lease, self.deadlines);
+            match lease.call(request, self.deadlines).await {
+                Ok(answer) => return Ok(answer),
+                Err(CallFailure::NotSent { request: unsent, reason }) => {
+                    unreachable += 1;
+                    if unreachable > UNREACHABLE_WORKERS {
+                        return Err(Failure::new(Cause::WorkerUnreachable, reason));
+                    }
+                    tracing::debug!(app = %self.trace.app.as_deref().unwrap_or("-"), %reason, "trying another worker");
+                    request = unsent;
+                }
+                Err(CallFailure::Failed { cause: Cause::WorkerDied, reason }) => {
+                    let may_repeat = !retried && is_idempotent(&self.template.method);
+                    let Some(body) = may_repeat.then(|| self.supply.open()).flatten() else {
+                        return Err(Failure::new(Cause::WorkerDied, reason));
+                    };
+                    retried = true;
+                    request = self.template.request(body);
+                }
+                Err(CallFailure::Failed { cause: Cause::WorkerTimeout, reason }) => {
+                    return Err(Failure::worker_timeout(self.timeout_status, reason));
+                }
+                Err(CallFailure::Failed { cause, reason }) => return Err(Failure::new(cause, reason)),
+            }
+        }
+    }
+
+    async fn acquire(&mut self) -> Result<Lease, Failure> {
+        let began = Instant::now();
+        let lease = self.app.acquire(self.queue_timeout).await;
+        let waited = began.elapsed();
+        *self.trace.queue_wait.get_or_insert_default() += waited;
+        match lease {
+            Ok(lease) => {
+                self.app.metrics.waited(waited);
+                Ok(lease)
+            }
+            Err(cause) => Err(Failure::new(cause, refusal(cause))),
+        }
+    }
+
+    /// For a streamed body 100 Continue is the worker's to give: it comes when the app first reads.
+    fn watch_informational(&mut self, request: &mut http::Request<RequestBody>) {
+        if let Some(informed) = self.informed.take() {
+            let informed = parking_lot::Mutex::new(Some(informed));
+            hyper::ext::on_informational(request, move |response| {
+                if response.status() == StatusCode::CONTINUE
+                    && let Some(informed) = informed.lock().take()
+                {
+                    let _ = informed.send(());
+                }
+            });
+        }
+    }
+}
+
+/// Why a request got no worker, in words.
+fn refusal(cause: Cause) -> &'static str {
+    match cause {
+        Cause::QueueFull => "every thread is busy and the queue is full (queue.size)",
+        Cause::QueueTimeout => "waited too long for a free thread (queue.timeout)",
+        Cause::Draining => "the app server is stopping",
+        _ => "no worker serves the app: it failed to start, or the app server is gone; see the app server's log",
+    }
+}
+
+/// RFC 9110 section 9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}

@@ -1,0 +1,219 @@
+//! A worker's response on its way to the client. What the client does not take at once waits in a spool,
+//! so that the worker is done when its response is complete, not when it was read.
+
+use std::io;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode};
+use hyper::ext::ReasonPhrase;
+use tidegate_contract::Cause;
+
+use super::super::error::Failure;
+use super::super::{Facts, Trace, client_failure, headers, set_request_id};
+use super::feed::Feed;
+use crate::buffer::Spool;
+use crate::session::{Exchange, Head, Length};
+use crate::upstream::{Answer, AnswerBody};
+
+/// What sending a response needs beside the response.
+pub(super) struct Response<'a> {
+    pub(super) exchange: &'a mut Exchange,
+    pub(super) feed: &'a mut Feed,
+    pub(super) facts: &'a Facts,
+    pub(super) timeout_status: u16,
+    /// Where it waits for the client.
+    pub(super) spool: Spool<'a>,
+    /// Whether it may wait there, so that the worker need not.
+    pub(super) buffering: bool,
+}
+
+impl Response<'_> {
+    /// Sends a worker's response to the client.
+    pub(super) async fn send(self, answer: Answer, trace: &mut Trace) -> Result<(), Failure> {
+        let Self { exchange, feed, facts, timeout_status, spool, buffering } = self;
+        let Answer { head, outcome, mut body } = answer;
+        match outcome.cause {
+            // Its thread is not back: the lease is left to the worker's word.
+            Some(Cause::WorkerTimeout) => {
+                return Err(Failure::worker_timeout(timeout_status, "the app did not answer in time"));
+            }
+            Some(cause) => {
+                if matches!(body.next().await, Ok(None)) {
+                    body.finish();
+                }
+                return Err(Failure::new(cause, "see the app's log for the traceback"));
+            }
+            None => {}
+        }
+        if head.status.is_informational() {
+            let detail = format!("status {} is not a response to this request", head.status.as_u16());
+            return Err(Failure::new(Cause::WorkerInvalid, detail));
+        }
+        let mut headers = head.headers;
+        let declared = match outcome.length {
+            Some(length) => Some(length),
+            None => headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
+        };
+        headers::strip_response(&mut headers);
+        set_request_id(&mut headers, &facts.id);
+        let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let length = (!bodiless).then_some(declared.map_or(Length::Unknown, Length::Known));
+        let reason = head.extensions.get::<ReasonPhrase>();
+        let reason = reason.and_then(|reason| std::str::from_utf8(reason.as_bytes()).ok()).map(str::to_owned);
+        trace.status = Some(head.status);
+        let head = Head { status: head.status, reason, headers, length };
+
+        // What is here already goes out in one write, and the worker is free before the client reads.
+        let first = match futures_util::poll!(std::pin::pin!(body.next())) {
+            std::task::Poll::Ready(first) => Some(first.map_err(cut_short(timeout_status))?),
+            std::task::Poll::Pending => None,
+        };
+        let whole = match &first {
+            Some(None) => true,
+            Some(Some(_)) => body.is_end(),
+            None => false,
+        };
+        if whole {
+            let bytes = first.flatten().unwrap_or_default();
+            body.finish();
+            check_length(declared, bytes.len() as u64, bodiless || facts.method == Method::HEAD)?;
+            let mut head = head;
+            if head.length == Some(Length::Unknown) && facts.method != Method::HEAD {
+                head.length = Some(Length::Known(bytes.len() as u64));
+            }
+            return exchange.send_whole(head, bytes).await.map_err(client_failure);
+        }
+        exchange.send_head(head).await.map_err(client_failure)?;
+        let bodiless = bodiless || facts.method == Method::HEAD;
+        let mut relay =
+            Relay { source: Some(body), spool, buffering, declared, bodiless, timeout_status, taken: 0, failure: None };
+        relay.run(first.flatten(), exchange, feed).await?;
+        exchange.end().await.map_err(client_failure)
+    }
+}
+
+/// A body on its way from a worker to the client.
+struct Relay<'a> {
+    /// The worker's side; gone, and with it the lease, when the worker has given all.
+    source: Option<AnswerBody>,
+    spool: Spool<'a>,
+    buffering: bool,
+    declared: Option<u64>,
+    bodiless: bool,
+    timeout_status: u16,
+    taken: u64,
+    /// What ends the response when all that came before it has left.
+    failure: Option<Failure>,
+}
+
+impl Relay<'_> {
+    async fn run(&mut self, first: Option<Bytes>, exchange: &mut Exchange, feed: &mut Feed) -> Result<(), Failure> {
+        let mut next = first.and_then(|piece| self.take(Ok(Some(piece))));
+        loop {
+            if next.is_none() {
+                next = self.spool.pop().await.map_err(unreadable)?;
+            }
+            let Some(piece) = next.take() else {
+                let Some(body) = &mut self.source else { break };
+                // Both are cancel-safe.
+                let taken = tokio::select! {
+                    taken = body.next() => taken,
+                    failure = feed.run(exchange) => return Err(failure),
+                };
+                next = self.take(taken);
+                continue;
+            };
+            self.write(piece, exchange).await?;
+        }
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Writes a piece to the client, and keeps what the worker gives meanwhile.
+    async fn write(&mut self, piece: Bytes, exchange: &mut Exchange) -> Result<(), Failure> {
+        // One future until it is done: a write that was given up half-way cannot be taken up again.
+        let mut write = std::pin::pin!(exchange.send_piece(piece));
+        loop {
+            let is_moving = self.spool.is_moving();
+            let has_room = self.buffering && self.source.is_some() && self.spool.has_room();
+            // The other two are cancel-safe.
+            let taken = tokio::select! {
+                biased;
+                written = &mut write => return written.map_err(client_failure),
+                // What could not be moved is still in memory, and the worker waits.
+                _ = self.spool.settle(), if is_moving => continue,
+                taken = next_of(&mut self.source), if has_room => taken,
+            };
+            if let Some(piece) = self.take(taken) {
+                self.spool.push(piece);
+                // As above.
+                let _ = self.spool.relieve();
+            }
+        }
+    }
+
+    /// Looks at what came from the worker: a piece to be passed on, or the end of one kind or another.
+    fn take(&mut self, taken: Result<Option<Bytes>, Cause>) -> Option<Bytes> {
+        match taken {
+            Ok(Some(piece)) => {
+                self.taken += piece.len() as u64;
+                if self.declared.is_some_and(|declared| self.taken > declared) {
+                    self.source = None;
+                    let detail = "more bytes than the response declared";
+                    self.failure = Some(Failure::new(Cause::WorkerInvalid, detail));
+                    return None;
+                }
+                if self.source.as_ref().is_some_and(AnswerBody::is_end) {
+                    self.finish();
+                }
+                Some(piece)
+            }
+            Ok(None) => {
+                self.finish();
+                None
+            }
+            Err(cause) => {
+                self.source = None;
+                self.failure = Some(cut_short(self.timeout_status)(cause));
+                None
+            }
+        }
+    }
+
+    /// The worker is done, whatever the client still has to read.
+    fn finish(&mut self) {
+        if let Some(body) = self.source.take() {
+            body.finish();
+        }
+        self.failure = check_length(self.declared, self.taken, self.bodiless).err();
+    }
+}
+
+/// The next piece of a body that is there.
+async fn next_of(source: &mut Option<AnswerBody>) -> Result<Option<Bytes>, Cause> {
+    match source {
+        Some(body) => body.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::new(Cause::Internal, format!("the response's buffer cannot be read: {error}"))
+}
+
+fn cut_short(timeout_status: u16) -> impl Fn(Cause) -> Failure {
+    move |cause| match cause {
+        Cause::WorkerTimeout => Failure::worker_timeout(timeout_status, "the app paused too long within its response"),
+        cause => Failure::new(cause, "the response broke off"),
+    }
+}
+
+fn check_length(declared: Option<u64>, sent: u64, bodiless: bool) -> Result<(), Failure> {
+    match declared {
+        Some(declared) if declared != sent && !bodiless => {
+            let detail = format!("response of {sent} bytes that declared {declared}");
+            Err(Failure::new(Cause::WorkerInvalid, detail))
+        }
+        _ => Ok(()),
+    }
+}

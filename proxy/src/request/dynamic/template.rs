@@ -1,0 +1,82 @@
+//! What every attempt at a worker is made from: the client's request without what concerns its
+//! connection alone, and the internal header.
+
+use std::time::Duration;
+
+use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use tidegate_contract::{Dispatch, INTERNAL_HEADER};
+
+use super::super::error::Failure;
+use super::super::{Facts, forwarded, headers, set_request_id};
+use crate::listener::Origin;
+use crate::upstream::{Deadlines, Lease, RequestBody};
+
+/// What every attempt's request is made from.
+pub(super) struct Template {
+    pub(super) method: Method,
+    uri: Uri,
+    pub(super) headers: HeaderMap,
+    dispatch: Dispatch,
+}
+
+impl Template {
+    pub(super) fn new(
+        request: &pingora_http::RequestHeader,
+        origin: &Origin,
+        facts: &Facts,
+        mount: &str,
+    ) -> Result<Self, Failure> {
+        let mut headers = request.headers.clone();
+        headers::strip_request(&mut headers);
+        headers.remove(TRANSFER_ENCODING);
+        if facts.version != Version::HTTP_11 {
+            headers.remove(EXPECT);
+        }
+        // The authority of an absolute target wins (RFC 9112 section 3.2.2), and HTTP/2 has no other.
+        if let Ok(host) = HeaderValue::from_str(&facts.host) {
+            headers.insert(HOST, host);
+        }
+        set_request_id(&mut headers, &facts.id);
+        forwarded::apply(&mut headers, &facts.origin, origin.port);
+        let dispatch = Dispatch {
+            number: 0,
+            timeout_ms: 0,
+            idle_ms: 0,
+            https: facts.origin.https,
+            client: facts.origin.client,
+            client_port: facts.origin.client_port,
+            server_port: origin.port,
+            version: match facts.version {
+                Version::HTTP_10 => 10,
+                Version::HTTP_2 => 20,
+                _ => 11,
+            },
+            mount: mount.to_owned(),
+            request_id: facts.id.clone(),
+        };
+        let uri: Uri = facts.target.parse().map_err(|_| Failure::bad_request("unusable target"))?;
+        Ok(Self { method: request.method.clone(), uri, headers, dispatch })
+    }
+
+    /// A request with this body.
+    pub(super) fn request(&self, body: RequestBody) -> http::Request<RequestBody> {
+        let mut request = http::Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+
+    /// Tells the worker of the lease what it has to know.
+    pub(super) fn address(&mut self, request: &mut http::Request<RequestBody>, lease: &Lease, deadlines: Deadlines) {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.dispatch.number = lease.dispatch();
+        self.dispatch.timeout_ms = millis(deadlines.head);
+        self.dispatch.idle_ms = millis(deadlines.idle);
+        // Every field is digits, an address, a checked prefix or a checked id.
+        if let Ok(value) = HeaderValue::from_str(&self.dispatch.encode()) {
+            request.headers_mut().insert(INTERNAL_HEADER, value);
+        }
+    }
+}
