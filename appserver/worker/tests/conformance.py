@@ -42,7 +42,7 @@ class Worker:
         listener.listen()
         message = dict(
             protocol=1, app="shop", slot=0, generation=1, target=target, directory=HERE, threads_min=2,
-            threads_max=8, multiprocess=False, timeout_grace_ms=1500, heartbeat_ms=200,
+            threads_max=8, multiprocess=False, timeout_grace_ms=1500, heartbeat_ms=200, development=False,
             mode={"mode": "serve", "endpoint": "unix:" + self.path, "channel": "unix:" + channel, "token": "t"},
         )
         if mode == "check":
@@ -59,7 +59,9 @@ class Worker:
         self.said = threading.Condition()
         threading.Thread(target=self.read_errors, daemon=True).start()
         if mode == "serve":
+            listener.settimeout(PATIENCE)
             self.channel, _ = listener.accept()
+            self.channel.settimeout(None)
             threading.Thread(target=self.read_channel, daemon=True).start()
         listener.close()
 
@@ -178,8 +180,9 @@ def dispatch(timeout=30000, idle=30000, https=0, version=11, mount="", request_i
         number, timeout, idle, https, version, mount, request_id)
 
 
-def message(target, method="GET", headers=(), body=b"", internal=None, length=True):
-    lines = ["%s %s HTTP/1.1" % (method, target), "Host: shop.example:8443"]
+def message(target, method="GET", headers=(), body=b"", internal=None, length=True, host="shop.example:8443",
+            version="1.1"):
+    lines = ["%s %s HTTP/%s" % (method, target, version), "Host: " + host]
     if internal:
         lines.append("x-tidegate: " + internal)
     if body and length:
@@ -372,6 +375,25 @@ class Requests(Case):
         self.assertEqual((environ["SCRIPT_NAME"], environ["PATH_INFO"]), ("'/shop'", "''"))
         self.assertEqual(environ["SERVER_PROTOCOL"], "'HTTP/1.0'")
 
+    def test_names_and_ports(self):
+        for host, name, port in (("[2001:db8::1]:81", "[2001:db8::1]", "81"), ("[::1]", "[::1]", "8443"),
+                                 ("plain", "plain", "8443"), ("odd:port", "odd", "8443"), ("", "localhost", "8443")):
+            connection = self.worker.connect()
+            connection.sendall(message("/environ", host=host, internal=dispatch()[1]))
+            lines = dict(line.split("=", 1) for line in Response(connection).body.decode().split("\n"))
+            self.assertEqual((lines["SERVER_NAME"], lines["SERVER_PORT"]), (repr(name), repr(port)))
+            connection.close()
+
+    def test_client_of_http_10_gets_an_unchunked_response(self):
+        for path in ("/list", "/write"):
+            connection = self.worker.connect()
+            connection.sendall(message(path, version="1.0"))
+            response = Response(connection)
+            self.assertNotIn("transfer-encoding", response.headers)
+            self.assertIn(response.body, (b"one two", b"written returned"))
+            self.assertEqual(connection.recv(1), b"")
+            connection.close()
+
     def test_header_fields(self):
         environ = self.environ("/environ", headers=[
             "X-Two: a", "X-Two: b", "Cookie: c=1", "Cookie: d=2", "X_Under: evil", "X-Under: good", "Proxy: evil",
@@ -515,6 +537,25 @@ class Timeouts(unittest.TestCase):
         self.assertEqual((response.status, response.headers["x-tidegate"]), ("502", b"cause=worker_timeout"))
         connection.close()
         return number, self.worker.expect("timed_out")
+
+    def test_many_timeouts_at_once(self):
+        sent = {}
+        for _ in range(8):
+            number, internal = dispatch(timeout=500, request_id="many")
+            sent[number] = self.worker.connect()
+            sent[number].sendall(message("/sleeps?1.5", internal=internal))
+        for connection in sent.values():
+            self.assertEqual(Response(connection).headers["x-tidegate"], b"cause=worker_timeout")
+        records, backs, condemned = 0, set(), 0
+        while records < 8 or len(backs) < 8 or condemned < 8:
+            said = self.worker.messages.get(timeout=PATIENCE)
+            records += said["type"] == "timed_out"
+            condemned += said["type"] == "condemned"
+            if said["type"] == "slot_back":
+                backs.add(said["dispatch"])
+        self.assertEqual(backs, set(sent))
+        for connection in sent.values():
+            connection.close()
 
     def test_loop_is_interrupted(self):
         number, record = self.timed_out("/spins?secret=1")

@@ -3,22 +3,25 @@
 //!
 //! A thread that finishes a request takes the next one without letting go of the GIL; idle
 //! threads wait detached, and the one that went idle last is woken first. At most one woken
-//! thread is on its way at a time. When a woken thread had to wait long for the GIL, or came
-//! too late to find anything, then the process is bound by the CPU and more threads would only
+//! thread is on its way at a time. When a woken thread had to wait long for the GIL, or each
+//! of the others took a request before it came, then the process is bound by the CPU and more threads would only
 //! fight over the GIL: for a while nobody is woken as long as requests keep being finished, and
 //! threads beyond a lowered limit go idle when they have finished theirs.
 //! I/O threads only ever call [`Pool::submit`] and [`Pool::prod`], which do not block.
 
+mod seat;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+pub(crate) use self::seat::Seat;
 use crate::log;
-use crate::request::{Job, Request};
+use crate::request::Job;
 
 /// How long a thread above the minimum stays idle before it ends.
 const IDLE: Duration = Duration::from_secs(30);
@@ -30,21 +33,6 @@ const HOLD_MIN: Duration = Duration::from_millis(4);
 const HOLD_MAX: Duration = Duration::from_millis(128);
 /// Python code recurses on the C stack; this is what Python's own threads get on Linux.
 const STACK: usize = 8 << 20;
-
-/// A thread's place in the pool.
-pub(crate) struct Seat {
-    /// Names the thread: `tidegate-1` and so on.
-    pub(crate) number: u32,
-    /// Python's identifier of the thread; 0 until it has attached.
-    pub(crate) ident: AtomicU64,
-    /// The request that it runs. Whoever throws an exception into the thread holds this lock
-    /// meanwhile, so that it cannot hit a later request.
-    pub(crate) running: Mutex<Option<Arc<Request>>>,
-    /// How many requests had been taken when it took its own.
-    took: AtomicU64,
-    woken: AtomicBool,
-    thread: Mutex<Option<Thread>>,
-}
 
 /// The pool.
 pub(crate) struct Pool {
@@ -69,6 +57,8 @@ struct State {
     /// Threads woken or started that have not looked at the queue yet.
     coming: usize,
     coming_since: Instant,
+    /// How many requests had been taken when the last one was woken.
+    coming_at: u64,
     numbers: u32,
     /// Until when nobody is woken while the others get on.
     hold_until: Instant,
@@ -110,6 +100,7 @@ impl Pool {
             busy: 0,
             coming: 0,
             coming_since: now,
+            coming_at: 0,
             numbers: 0,
             hold_until: now,
             hold: HOLD_MIN,
@@ -175,11 +166,13 @@ impl Pool {
         if let Some(seat) = state.idle.pop() {
             state.coming += 1;
             state.coming_since = now;
+            state.coming_at = state.taken;
             return (Next::Nothing, Some(seat));
         }
         if state.threads < self.max {
             state.coming += 1;
             state.coming_since = now;
+            state.coming_at = state.taken;
             state.threads += 1;
             return (Next::Start, None);
         }
@@ -204,17 +197,10 @@ impl Pool {
             state.numbers += 1;
             state.numbers
         };
-        let seat = Arc::new(Seat {
-            number,
-            ident: AtomicU64::new(0),
-            running: Mutex::new(None),
-            took: AtomicU64::new(0),
-            woken: AtomicBool::new(false),
-            thread: Mutex::new(None),
-        });
+        let seat = Arc::new(Seat::new(number));
         let name = format!("tidegate-{number}");
         let started = thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
-            *seat.thread.lock() = Some(thread::current());
+            seat.settle();
             if let Some(work) = self.work.get() {
                 work(&seat);
             }
@@ -248,7 +234,9 @@ impl Pool {
             if contended {
                 state.limit = state.busy.div_ceil(2).max(1);
             }
-            if contended || job.is_none() {
+            // Each of the others has taken a request since: they would have got to this one too.
+            let needless = job.is_none() || state.taken - state.coming_at >= state.busy.max(1) as u64;
+            if contended || needless {
                 state.hold_until = now + state.hold;
                 state.hold = (state.hold * 2).min(HOLD_MAX);
             } else {
@@ -291,15 +279,9 @@ impl Pool {
 
     /// Waits, detached from Python, until there may be a request. False: the thread is to end.
     pub(crate) fn wait(&self, seat: &Arc<Seat>) -> bool {
-        let mut until = Instant::now() + IDLE;
         loop {
-            if seat.woken.swap(false, Ordering::AcqRel) {
+            if seat.rest(IDLE) {
                 return true;
-            }
-            let now = Instant::now();
-            if now < until {
-                thread::park_timeout(until - now);
-                continue;
             }
             let mut state = self.state.lock();
             match state.idle.iter().position(|idle| Arc::ptr_eq(idle, seat)) {
@@ -308,7 +290,8 @@ impl Pool {
                     state.threads -= 1;
                     return false;
                 }
-                _ => until = now + IDLE,
+                // Too few, or woken just now.
+                _ => {}
             }
         }
     }
@@ -341,9 +324,7 @@ impl State {
 }
 
 fn wake(seat: Option<Arc<Seat>>) {
-    let Some(seat) = seat else { return };
-    seat.woken.store(true, Ordering::Release);
-    if let Some(thread) = &*seat.thread.lock() {
-        thread.unpark();
+    if let Some(seat) = seat {
+        seat.wake();
     }
 }
