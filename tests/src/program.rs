@@ -36,6 +36,15 @@ pub fn python() -> PathBuf {
     found.expect("no Python on PATH; `cargo xtask test` brings one")
 }
 
+/// Makes sure that the tests' Python has this package.
+///
+/// # Panics
+/// When it has not: a test that skips itself proves nothing.
+pub async fn require(package: &str) {
+    let finished = run(python(), ["-c", &format!("import {package}")], None, &[]).await;
+    assert_eq!(finished.code, 0, "{} has no {package}: run `cargo xtask test`", python().display());
+}
+
 /// What a program has logged so far.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -129,6 +138,11 @@ impl Program {
     /// Waits for its end.
     pub async fn wait(&mut self) -> Exit {
         bounded(&format!("the end of {}", self.name), self.child.wait()).await.unwrap()
+    }
+
+    /// Waits for its end, for as long as it takes.
+    pub async fn wait_for_good(&mut self) -> Exit {
+        self.child.wait().await.unwrap()
     }
 
     /// Asks it to stop and waits for its end.

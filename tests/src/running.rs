@@ -49,15 +49,19 @@ impl Running {
 
     /// Starts the proxy (again) and waits until it has reported its listeners.
     pub async fn start_proxy(&mut self) {
-        let proxy = Program::start("tidegate-proxy", &self.site.config());
+        let mut proxy = Program::start("tidegate-proxy", &self.site.config());
         let id = proxy.id();
-        self.proxy = Some(proxy);
-        self.report = eventually("the proxy's report", async || {
+        let reported = eventually("the proxy's report", async || {
             let report = self.try_status().await?.proxy?;
-            // Under Wine the ids agree as well: the program is started without a launcher.
             (report.pid == id).then_some(report)
-        })
-        .await;
+        });
+        let ended = tokio::select! {
+            report = reported => Ok(report),
+            exit = proxy.wait_for_good() => Err(exit),
+        };
+        let log = proxy.log.clone();
+        self.proxy = Some(proxy);
+        self.report = ended.unwrap_or_else(|exit| panic!("the proxy ended at once ({exit}): {:?}", log.lines()));
     }
 
     /// Waits until every worker of every app is ready.

@@ -88,6 +88,12 @@ impl Site {
         std::fs::write(path, contents).unwrap();
     }
 
+    /// Copies a directory into the site's directory, or what is in it if `to` is empty.
+    pub fn copy(self, from: &Path, to: &str) -> Self {
+        copy_directory(from, &self.path(to));
+        self
+    }
+
     /// A path in the site's directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
@@ -156,6 +162,19 @@ pub fn apps() -> PathBuf {
     let package =
         std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     package.join("apps")
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if !entry.file_type().unwrap().is_dir() {
+            std::fs::copy(entry.path(), to).unwrap();
+        } else if entry.file_name() != "__pycache__" && entry.file_name() != ".tidegate" {
+            copy_directory(&entry.path(), &to);
+        }
+    }
 }
 
 /// Text as a YAML string.
