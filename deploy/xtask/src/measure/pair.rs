@@ -54,11 +54,13 @@ impl Pair {
         (state.join("development.pem"), state.join("development.key"))
     }
 
-    /// Its processes with a name for each; workers are what the app server has started.
+    /// Its processes with a name for each; workers are what the app server has started, but for the process that it
+    /// starts them with.
     pub(crate) fn processes(&self) -> Vec<(&'static str, u32)> {
         let (proxy, appserver) = (self.proxy.id(), self.appserver.id());
         let mut all = vec![("proxy", proxy), ("app server", appserver)];
-        all.extend(usage::tree(appserver).into_iter().skip(1).map(|pid| ("worker", pid)));
+        let started = usage::tree(appserver).into_iter().skip(1);
+        all.extend(started.filter(|pid| !usage::is_named(*pid, "tidegate")).map(|pid| ("worker", pid)));
         all
     }
 

@@ -21,6 +21,11 @@ pub(crate) fn tree(root: u32) -> Vec<u32> {
     tree
 }
 
+/// Whether a process' program has a name with this beginning.
+pub(crate) fn is_named(pid: u32, beginning: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with(beginning))
+}
+
 /// Seconds of processor time that a process has used.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     // Linux counts them in hundredths for programs, whatever the kernel's own tick is.
