@@ -67,6 +67,12 @@ impl Board {
         self.state.send_replace(compose(&entries));
     }
 
+    /// Hands the state to `announce` before anything newer can be announced.
+    pub(crate) fn announce<T>(&self, announce: impl FnOnce(&PoolState) -> T) -> T {
+        let _held = self.entries.lock();
+        announce(&self.state.borrow())
+    }
+
     /// Puts `pools` in the place of all that are there, in one step. `announce` gets the new
     /// state before anyone who watches; if it fails nothing has changed.
     pub(crate) fn replace<E>(

@@ -123,7 +123,11 @@ async fn tell_proxy(
 async fn hear_proxy(server: &Arc<Server>, mut lines: Reader, number: u64) {
     loop {
         match lines.next().await {
-            Ok(Some(ToServer::Report(report))) => server.ground.link.reported(number, report),
+            Ok(Some(ToServer::Report(report))) => {
+                if server.ground.link.reported(number, report) {
+                    server.compare_configuration(number);
+                }
+            }
             Ok(Some(ToServer::Drained { app, generation })) => {
                 for pool in server.pools_of(&app) {
                     pool.drained(generation).await;

@@ -14,6 +14,8 @@ pub(crate) enum End {
     Refused(String),
     /// The app could not be imported.
     ImportFailed { error: String, traceback: String },
+    /// Killed: a warm-up request failed, as this text says.
+    WarmUpFailed(String),
     /// Killed: not ready within `start_timeout`.
     NotReady,
     /// Killed: silent for `heartbeat_timeout`.
@@ -33,6 +35,7 @@ impl End {
     pub(crate) const fn reason(&self) -> RestartReason {
         match self {
             Self::ImportFailed { .. } => RestartReason::ImportFailed,
+            Self::WarmUpFailed(_) => RestartReason::WarmUpFailed,
             Self::NotReady => RestartReason::StartTimeout,
             Self::Frozen => RestartReason::Frozen,
             Self::NotStarted(_) | Self::Refused(_) | Self::Exited(_) | Self::Overdue => RestartReason::Died,
@@ -54,6 +57,7 @@ impl fmt::Display for End {
             Self::NotStarted(why) => write!(f, "could not be started: {why}"),
             Self::Refused(why) => write!(f, "was refused: {why}"),
             Self::ImportFailed { error, .. } => write!(f, "could not import the app: {error}"),
+            Self::WarmUpFailed(why) => write!(f, "failed its warm-up and was killed: {why}"),
             Self::NotReady => f.write_str("was not ready within start_timeout and was killed"),
             Self::Frozen => f.write_str("gave no sign of life for heartbeat_timeout and was killed"),
             Self::Exited(exit) => write!(f, "ended with {exit}"),

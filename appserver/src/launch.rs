@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use tidegate_contract::{Generation, LAUNCH_VARIABLE, Launch, Mode, PROTOCOL};
-use tidegate_host::{Endpoint, Output, Spawn, Stdin};
+use tidegate_host::{Endpoint, MemoryLimit, Output, Spawn, Stdin};
 use tidegate_site::App;
 
 use crate::python::{self, PythonError};
@@ -24,6 +24,11 @@ sys.modules['tidegate_worker'] = worker
 spec.loader.exec_module(worker)
 sys.exit(worker.main())
 ";
+
+/// The stack of a thread of the worker, and of one that Python starts.
+const STACK: u64 = 8 << 20;
+/// Threads of a worker beside its pool's that an app may be expected to have.
+const OTHER_THREADS: u64 = 16;
 
 /// Why a worker cannot be launched.
 #[derive(Debug, Error)]
@@ -48,12 +53,14 @@ pub struct WorkerProgram {
     pub bootstrap: String,
     /// The worker library.
     pub library: PathBuf,
+    /// Whether exceptions of the app are shown in the browser.
+    pub development: bool,
 }
 
 impl WorkerProgram {
     /// The real worker, from its library.
     pub fn new(library: PathBuf) -> Self {
-        Self { bootstrap: BOOTSTRAP.to_owned(), library }
+        Self { bootstrap: BOOTSTRAP.to_owned(), library, development: false }
     }
 
     /// How to start a worker of `app`.
@@ -73,7 +80,7 @@ impl WorkerProgram {
             multiprocess: app.processes > 1,
             timeout_grace_ms: milliseconds(app.timeout_grace),
             heartbeat_ms: milliseconds(app.heartbeat),
-            development: false,
+            development: self.development,
             mode,
         };
         let mut spawn = Spawn::new(python::find(app)?);
@@ -83,6 +90,8 @@ impl WorkerProgram {
         spawn.environment.push((LAUNCH_VARIABLE.into(), serde_json::to_string(&launch)?.into()));
         spawn.stdin = Stdin::Null;
         spawn.output = Output::Capture;
+        let stacks = (u64::from(app.threads.max) + OTHER_THREADS) * STACK;
+        spawn.memory_limit = app.memory_limit.map(|bytes| MemoryLimit { bytes, stacks });
         Ok(spawn)
     }
 }

@@ -12,8 +12,8 @@
 //! | `reload` | the transaction of a reload |
 //! | `board` | the state of all pools, as the proxy sees it |
 //! | `pool` | one app's processes: does what `slots` decides |
-//! | `slots`, `backoff` | when to start, drain and stop which process |
-//! | `worker` | one process's life: `launch`, `watchdog`, `output`, `end` |
+//! | `slots`, `backoff`, `recycle` | when to start, drain and stop which process |
+//! | `worker` | one process's life: `launch`, `warm_up`, `watchdog`, `output`, `end` |
 //! | `channel` | the worker channel's listener |
 //! | `python` | finds an app's interpreter |
 //! | `check` | `--check-imports` |
@@ -31,9 +31,11 @@ mod output;
 mod pool;
 mod proxy;
 mod python;
+mod recycle;
 mod reload;
 mod server;
 mod slots;
+mod warm_up;
 mod watchdog;
 mod worker;
 

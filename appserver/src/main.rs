@@ -23,6 +23,9 @@ struct Arguments {
     /// Stop when standard input ends.
     #[arg(long, conflicts_with = "check_imports")]
     stop_on_stdin_eof: bool,
+    /// Show exceptions of the apps in the browser, for people who develop them.
+    #[arg(long, conflicts_with = "check_imports")]
+    development: bool,
     /// Import every app as a worker would, print how it went, and exit.
     #[arg(long)]
     check_imports: bool,
@@ -51,7 +54,8 @@ fn start(arguments: &Arguments, site: Site) -> anyhow::Result<bool> {
     let names = tidegate_host::worker_library_names();
     let library = tidegate_host::beside_executable(names)
         .with_context(|| format!("found no worker library beside this program: looked for {}", names.join(", ")))?;
-    let program = WorkerProgram::new(library);
+    let mut program = WorkerProgram::new(library);
+    program.development = arguments.development;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         if arguments.check_imports {

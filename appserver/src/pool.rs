@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tidegate_contract::Generation;
 use tidegate_site::App;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ use crate::end::End;
 use crate::launch::WorkerProgram;
 use crate::ledger::{Counters, Ledger};
 use crate::proxy::ProxyLink;
-use crate::slots::{Purpose, Slots};
+use crate::slots::{Plan, Purpose, Slots};
 
 const COMMANDS: usize = 256;
 const NEWS: usize = 256;
@@ -46,6 +46,8 @@ pub(crate) struct Ground {
 enum Command {
     Drained(Generation),
     Promote,
+    Pause { ended: oneshot::Sender<()> },
+    Resume,
     Leave { shutdown: bool },
 }
 
@@ -84,7 +86,7 @@ impl Pool {
         let number = ground.pools_started.fetch_add(1, Ordering::Relaxed);
         // Without random numbers no worker can be started either, which says so.
         let seed = getrandom::u64().unwrap_or(number);
-        let slots = Slots::new(app.processes, app.threads.max, app.drain_timeout, purpose, seed, Instant::now());
+        let slots = Slots::new(Plan::of(&app), purpose, seed, Instant::now());
         let (view_sender, view) = watch::channel(look(&slots));
         let (news_sender, news) = mpsc::channel(NEWS);
         let name = Arc::clone(&app.name);
@@ -103,6 +105,7 @@ impl Pool {
             view: view_sender,
             published: Instant::now(),
             shutdown: false,
+            paused: Vec::new(),
         };
         let task = tokio::spawn(actor.run(commands, news));
         Self { number, app: name, counters, commands: sender, view, task }
@@ -155,6 +158,22 @@ impl PoolRemote {
     /// Its entry is on the board; a trial serves from now on.
     pub(crate) async fn promote(&self) {
         self.say(Command::Promote).await;
+    }
+
+    /// Everything in it drains and nothing starts until [`Self::resume`]; requests wait. Returns when
+    /// its last process has ended. A pool that leaves already is only waited for.
+    pub(crate) async fn pause(&self) {
+        let (ended, wait) = oneshot::channel();
+        self.say(Command::Pause { ended }).await;
+        // A pool that has ended drops the command.
+        let _ = wait.await;
+    }
+
+    /// Ends a pause. Never waits: for use in a drop.
+    pub(crate) fn resume(&self) {
+        if self.0.try_send(Command::Resume).is_err() {
+            tracing::error!("a paused pool could not be resumed: it has ended or is far behind");
+        }
     }
 
     /// Everything in it drains and ends: replaced by a reload, or because of a shutdown.

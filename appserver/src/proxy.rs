@@ -65,8 +65,11 @@ impl ProxyLink {
         self.session.lock().as_ref()?.report.clone()
     }
 
-    pub(crate) fn reported(&self, number: u64, report: ProxyReport) {
-        self.with(number, |session| session.report = Some(report));
+    /// Takes a report. Returns whether it is this session's first.
+    pub(crate) fn reported(&self, number: u64, report: ProxyReport) -> bool {
+        let mut is_first = false;
+        self.with(number, |session| is_first = session.report.replace(report).is_none());
+        is_first
     }
 
     /// A thread whose request was cut short is back. Without a proxy nobody counts slots.

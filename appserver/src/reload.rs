@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
-use tidegate_site::Site;
+use tidegate_contract::ProxyReport;
+use tidegate_site::{App, Replace, Site};
 use tokio::sync::mpsc;
 use tokio::task;
 use tokio::time;
 
 use crate::end::End;
-use crate::pool::{Ground, Pool, Trial};
+use crate::pool::{Ground, Pool, PoolRemote, Trial};
 use crate::proxy::ProxyLink;
 use crate::python;
 
@@ -82,11 +83,12 @@ pub(crate) struct Prepared {
     pub(crate) site: Arc<Site>,
     pub(crate) pools: Vec<Pool>,
     proxy: Preparation,
+    paused: Paused,
 }
 
 impl Prepared {
     /// Puts the new pools in the place of all others, in one step with the proxy.
-    pub(crate) fn commit(mut self, ground: &Ground) -> Result<(Arc<Site>, Vec<Pool>), ReloadError> {
+    pub(crate) fn commit(&mut self, ground: &Ground) -> Result<(Arc<Site>, Vec<Pool>), ReloadError> {
         let link = &self.proxy.link;
         if link.current() != self.proxy.session {
             return Err(ReloadError::ProxyGone);
@@ -97,7 +99,17 @@ impl Prepared {
             session => link.commit(session, self.proxy.reload, state.clone()).map_err(|_| ReloadError::ProxyGone),
         })?;
         self.proxy.session = 0;
-        Ok((self.site, self.pools))
+        // They leave now.
+        self.paused.0.clear();
+        Ok((Arc::clone(&self.site), std::mem::take(&mut self.pools)))
+    }
+
+    /// Takes everything back. Dropping does so too, but then an app that cannot run twice may be
+    /// started again before its trial has ended.
+    pub(crate) async fn undo(self) {
+        if !self.paused.0.is_empty() {
+            end(&self.pools).await;
+        }
     }
 }
 
@@ -118,11 +130,25 @@ impl Drop for Preparation {
     }
 }
 
+/// Pools that made way for a trial; they go on when this is dropped.
+#[derive(Debug, Default)]
+struct Paused(Vec<PoolRemote>);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.iter().for_each(PoolRemote::resume);
+    }
+}
+
+/// The pools that a reload is to replace.
+pub(crate) type Old = Vec<(Arc<str>, PoolRemote)>;
+
 static RELOADS: AtomicU64 = AtomicU64::new(1);
 
 /// Everything before the commit. Dropping the future or its result undoes it.
 pub(crate) async fn prepare(
     running: &Site,
+    old: Old,
     ground: &Arc<Ground>,
     progress: &Progress,
 ) -> Result<Prepared, ReloadError> {
@@ -136,8 +162,68 @@ pub(crate) async fn prepare(
         prepare_proxy(&mut proxy, site.digest.clone()).await?;
         progress.say("proxy prepared".to_owned());
     }
-    let pools = start(&site, ground, progress).await?;
-    Ok(Prepared { site, pools, proxy })
+    // Those that run beside what they replace come first: when they fail, nothing was stopped.
+    let stops_first = |app: &App| {
+        let before = running.app(&app.name).map(|app| app.replace);
+        before.is_some() && (app.replace == Replace::StopFirst || before == Some(Replace::StopFirst))
+    };
+    let (second, first): (Vec<&App>, Vec<&App>) = site.apps.iter().partition(|app| stops_first(app));
+    let mut pools = Vec::new();
+    start(&first, &mut pools, ground, progress).await?;
+    let mut paused = Paused::default();
+    if !second.is_empty() {
+        pause(&second, old, &mut paused, progress).await;
+        if let Err(error) = start(&second, &mut pools, ground, progress).await {
+            end(&pools).await;
+            return Err(error);
+        }
+    }
+    // The board shows apps in the site's order.
+    pools.sort_by_key(|pool| site.apps.iter().position(|app| app.name == pool.app));
+    Ok(Prepared { site, pools, proxy, paused })
+}
+
+/// Stops the workers of these apps; they start again when `paused` is dropped.
+async fn pause(apps: &[&App], old: Old, paused: &mut Paused, progress: &Progress) {
+    for app in apps {
+        progress.say(format!("app {}: its workers stop before new ones start", app.name));
+    }
+    let ours = old.into_iter().filter(|(name, _)| apps.iter().any(|app| app.name == *name));
+    paused.0.extend(ours.map(|(_, pool)| pool));
+    let mut stops = task::JoinSet::new();
+    for pool in paused.0.clone() {
+        // Bounded by drain_timeout, after which workers are killed.
+        stops.spawn(async move { pool.pause().await });
+    }
+    while stops.join_next().await.is_some() {}
+}
+
+/// Ends trials, and waits until their processes are gone.
+async fn end(pools: &[Pool]) {
+    for pool in pools {
+        pool.remote().leave(true).await;
+    }
+    for pool in pools {
+        pool.ended().wait().await;
+    }
+}
+
+/// Brings a proxy that missed a commit, because its connection broke, to the site that runs. Returns
+/// whether it had to be brought there. Called while no reload runs.
+pub(crate) async fn catch_up(running: &Site, session: u64, ground: &Ground) -> Result<bool, ReloadError> {
+    let link = Arc::clone(&ground.link);
+    let is_current = |report: &ProxyReport| report.digest.is_empty() || report.digest == running.digest;
+    if link.current() != session || link.report().as_ref().is_none_or(is_current) {
+        return Ok(false);
+    }
+    let mut proxy = Preparation { session, link, reload: RELOADS.fetch_add(1, Ordering::Relaxed) };
+    prepare_proxy(&mut proxy, running.digest.clone()).await?;
+    ground
+        .board
+        .announce(|state| proxy.link.commit(session, proxy.reload, state.clone()))
+        .map_err(|_| ReloadError::ProxyGone)?;
+    proxy.session = 0;
+    Ok(true)
 }
 
 async fn load(running: &Site) -> Result<Arc<Site>, ReloadError> {
@@ -169,11 +255,17 @@ async fn prepare_proxy(proxy: &mut Preparation, digest: String) -> Result<(), Re
     }
 }
 
-async fn start(site: &Site, ground: &Arc<Ground>, progress: &Progress) -> Result<Vec<Pool>, ReloadError> {
+/// Starts trials of these apps, all at once, and waits until each is complete.
+async fn start(
+    apps: &[&App],
+    pools: &mut Vec<Pool>,
+    ground: &Arc<Ground>,
+    progress: &Progress,
+) -> Result<(), ReloadError> {
     let (sender, mut news) = mpsc::channel(TRIAL_NEWS);
-    let start = |app: &tidegate_site::App| Pool::start(Arc::new(app.clone()), Arc::clone(ground), Some(sender.clone()));
-    let pools: Vec<_> = site.apps.iter().map(start).collect();
-    let mut incomplete = pools.len();
+    let start = |app: &&App| Pool::start(Arc::new((*app).clone()), Arc::clone(ground), Some(sender.clone()));
+    pools.extend(apps.iter().map(start));
+    let mut incomplete = apps.len();
     // Bounded by start_timeout: every worker becomes ready or fails.
     while incomplete > 0 {
         match news.recv().await {
@@ -188,5 +280,5 @@ async fn start(site: &Site, ground: &Arc<Ground>, progress: &Progress) -> Result
             None => return Err(ReloadError::Stopping),
         }
     }
-    Ok(pools)
+    Ok(())
 }

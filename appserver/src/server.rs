@@ -18,7 +18,7 @@ use crate::control;
 use crate::launch::{self, WorkerProgram};
 use crate::ledger::Ledger;
 use crate::pool::{Ground, Pool, PoolRemote};
-use crate::reload::{self, Progress, ReloadError};
+use crate::reload::{self, Prepared, Progress, ReloadError};
 
 /// Why the app server could not run.
 #[derive(Debug, Error)]
@@ -152,6 +152,32 @@ impl Server {
         let _ = self.requests.try_send(Signal::Reload);
     }
 
+    /// Sees to it that a proxy that has just connected serves by the site that runs here.
+    pub(crate) fn compare_configuration(self: &Arc<Self>, session: u64) {
+        let server = Arc::clone(self);
+        let mut stopping = self.stopping.subscribe();
+        tokio::spawn(async move {
+            let compare = async {
+                // A reload that runs has begun with another session, or with none, and cannot commit to
+                // this one; the site that runs is known when it has ended.
+                let _no_reload = server.reloading.lock().await;
+                let site = Arc::clone(&server.running.lock().site);
+                reload::catch_up(&site, session, &server.ground).await
+            };
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                result = compare => match result {
+                    Ok(false) => {}
+                    Ok(true) => tracing::warn!("the proxy had missed a reload and was brought to the same site file"),
+                    Err(error) => tracing::error!(
+                        "the proxy serves by another version of the site file than the app server, and could not be \
+                         brought to the same one ({error}): run `tidegate reload`"
+                    ),
+                },
+            }
+        });
+    }
+
     /// Reloads the site file. On an error nothing has changed.
     pub(crate) async fn reload(&self, progress: Progress) -> Result<(), ReloadError> {
         let result = self.try_reload(&progress).await;
@@ -168,26 +194,22 @@ impl Server {
     async fn try_reload(&self, progress: &Progress) -> Result<(), ReloadError> {
         let _one_at_a_time = self.reloading.try_lock().map_err(|_| ReloadError::Running)?;
         let mut stopping = self.stopping.subscribe();
-        let site = Arc::clone(&self.running.lock().site);
-        let prepared = tokio::select! {
+        let (site, old) = {
+            let running = self.running.lock();
+            let old = running.pools.iter().map(|pool| (Arc::clone(&pool.app), pool.remote())).collect();
+            (Arc::clone(&running.site), old)
+        };
+        let mut prepared = tokio::select! {
             biased;
             _ = stopping.wait_for(|stopping| *stopping) => return Err(ReloadError::Stopping),
-            prepared = reload::prepare(&site, &self.ground, progress) => prepared?,
+            prepared = reload::prepare(&site, old, &self.ground, progress) => prepared?,
         };
-        let (new, old) = {
-            let mut running = self.running.lock();
-            // Under the lock that `stop` takes: either it finds the new pools, or this sees it.
-            if *self.stopping.borrow() {
-                return Err(ReloadError::Stopping);
+        let (new, old) = match self.commit(&mut prepared) {
+            Ok(pools) => pools,
+            Err(error) => {
+                prepared.undo().await;
+                return Err(error);
             }
-            let (site, pools) = prepared.commit(&self.ground)?;
-            let old: Vec<_> = running.pools.iter().map(Pool::remote).collect();
-            let new: Vec<_> = pools.iter().map(Pool::remote).collect();
-            running.pools.retain(|pool| !pool.is_finished());
-            running.pools.extend(pools);
-            tidegate_log::init(crate::PROCESS, &site.log);
-            running.site = site;
-            (new, old)
         };
         for pool in new {
             pool.promote().await;
@@ -197,6 +219,23 @@ impl Server {
         }
         progress.say("committed; the workers before it drain".to_owned());
         Ok(())
+    }
+
+    /// Returns the pools that serve from now on, and those before them.
+    fn commit(&self, prepared: &mut Prepared) -> Result<(Vec<PoolRemote>, Vec<PoolRemote>), ReloadError> {
+        let mut running = self.running.lock();
+        // Under the lock that `stop` takes: either it finds the new pools, or this sees it.
+        if *self.stopping.borrow() {
+            return Err(ReloadError::Stopping);
+        }
+        let (site, pools) = prepared.commit(&self.ground)?;
+        let old = running.pools.iter().map(Pool::remote).collect();
+        let new = pools.iter().map(Pool::remote).collect();
+        running.pools.retain(|pool| !pool.is_finished());
+        running.pools.extend(pools);
+        tidegate_log::init(crate::PROCESS, &site.log);
+        running.site = site;
+        Ok((new, old))
     }
 
     async fn start_pools(&self, site: &Site) {

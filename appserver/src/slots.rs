@@ -2,13 +2,19 @@
 //! stop, and what the proxy is told about them. Called by `pool`, which does what it says.
 //! Does no I/O, starts nothing, reads no clock.
 
+mod process;
+
 use std::time::Duration;
 
-use tidegate_contract::{AppPhase, Generation, RestartReason, WorkerPhase, WorkerState};
+use tidegate_contract::{AppPhase, Generation, RestartReason, WorkerState};
+use tidegate_site::{App, Recycle, Replace};
 use tokio::time::Instant;
 
+pub(crate) use self::process::Figures;
+use self::process::{Process, Stage};
 use crate::backoff::Backoff;
 use crate::end::End;
+use crate::recycle::Limits;
 
 /// A worker that lived this long was healthy: what came before is forgotten.
 const HEALTHY: Duration = Duration::from_secs(60);
@@ -22,6 +28,9 @@ pub(crate) enum Purpose {
     Trial,
     /// Serves; what ends is started again.
     Serve,
+    /// Makes way for a trial of its successor that cannot run beside it: everything drains, nothing
+    /// starts, requests wait.
+    Pause,
     /// Replaced by a reload or shut down: everything drains, nothing starts.
     Leave,
 }
@@ -35,28 +44,6 @@ pub(crate) enum Action {
     Stop { generation: Generation, until: Instant },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Starting,
-    Ready,
-    Silent,
-    Draining { until: Instant, drained: bool },
-    Stopping,
-}
-
-#[derive(Debug)]
-struct Process {
-    slot: u32,
-    generation: Generation,
-    endpoint: String,
-    stage: Stage,
-    ready_at: Option<Instant>,
-    condemned: bool,
-    pid: u32,
-    busy: u32,
-    threads: u32,
-}
-
 #[derive(Debug)]
 struct Slot {
     backoff: Backoff,
@@ -64,10 +51,32 @@ struct Slot {
     next_start: Option<Instant>,
 }
 
+/// What the site file says of a pool, as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) processes: u32,
+    pub(crate) threads_max: u32,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) recycle: Recycle,
+    pub(crate) replace: Replace,
+}
+
+impl Plan {
+    pub(crate) fn of(app: &App) -> Self {
+        Self {
+            processes: app.processes,
+            threads_max: app.threads.max,
+            drain_timeout: app.drain_timeout,
+            recycle: app.recycle,
+            replace: app.replace,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Slots {
-    threads_max: u32,
-    drain_timeout: Duration,
+    plan: Plan,
+    seed: u64,
     purpose: Purpose,
     slots: Vec<Slot>,
     processes: Vec<Process>,
@@ -77,20 +86,13 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    pub(crate) fn new(
-        processes: u32,
-        threads_max: u32,
-        drain_timeout: Duration,
-        purpose: Purpose,
-        seed: u64,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(plan: Plan, purpose: Purpose, seed: u64, now: Instant) -> Self {
         let slot = |number| Slot { backoff: Backoff::new(seed.wrapping_add(number)), next_start: Some(now) };
         Self {
-            threads_max,
-            drain_timeout,
+            plan,
+            seed,
             purpose,
-            slots: (0..u64::from(processes)).map(slot).collect(),
+            slots: (0..u64::from(plan.processes)).map(slot).collect(),
             processes: Vec::new(),
             ever_ready: false,
             deaths_at_start: 0,
@@ -102,29 +104,21 @@ impl Slots {
 
     /// A process was started as [`Action::Start`] asked.
     pub(crate) fn started(&mut self, slot: u32, generation: Generation, endpoint: String) {
-        self.processes.push(Process {
-            slot,
-            generation,
-            endpoint,
-            stage: Stage::Starting,
-            ready_at: None,
-            condemned: false,
-            pid: 0,
-            busy: 0,
-            threads: 0,
-        });
+        let limits = Limits::vary(&self.plan.recycle, self.seed.wrapping_add(generation));
+        self.processes.push(Process::new(slot, generation, endpoint, limits));
     }
 
-    /// The process that serves is this one.
-    pub(crate) fn identified(&mut self, generation: Generation, pid: u32) {
+    /// The process that serves is this one; without a version it has not said hello yet.
+    pub(crate) fn identified(&mut self, generation: Generation, pid: u32, python: String) {
         if let Some(process) = self.find(generation) {
             process.pid = pid;
+            process.python = python;
         }
     }
 
     /// Takes requests from now on; what it replaces drains.
     pub(crate) fn ready(&mut self, generation: Generation, now: Instant) {
-        let timeout = self.drain_timeout;
+        let timeout = self.plan.drain_timeout;
         let Some(process) = self.find(generation) else { return };
         if process.stage != Stage::Starting {
             return;
@@ -143,9 +137,9 @@ impl Slots {
     }
 
     /// A heartbeat with its figures.
-    pub(crate) fn beat(&mut self, generation: Generation, busy: u32, threads: u32) {
+    pub(crate) fn beat(&mut self, generation: Generation, figures: Figures) {
         if let Some(process) = self.find(generation) {
-            (process.busy, process.threads) = (busy, threads);
+            process.figures = figures;
             if process.stage == Stage::Silent {
                 process.stage = Stage::Ready;
             }
@@ -171,7 +165,28 @@ impl Slots {
         process.condemned = true;
         let (slot, ready_at) = (process.slot, process.ready_at);
         self.plan_restart(slot, ready_at, now);
+        self.make_way(now);
         true
+    }
+
+    /// Picks a process that has done enough, if every other one serves: it is to be replaced as a
+    /// condemned one is. Returns which and why.
+    pub(crate) fn recycle(&mut self, now: Instant) -> Option<(Generation, RestartReason)> {
+        if self.purpose != Purpose::Serve || !self.is_settled() {
+            return None;
+        }
+        let process = self.processes.iter_mut().find_map(|process| Some((process.has_done(now)?, process)));
+        let (reason, process) = process?;
+        process.condemned = true;
+        let (slot, generation, ready_at) = (process.slot, process.generation, process.ready_at);
+        if reason == RestartReason::Memory {
+            // A limit below what the app always needs is not to make one import after the other.
+            self.plan_restart(slot, ready_at, now);
+        } else if let Some(slot) = self.slots.get_mut(slot as usize) {
+            slot.next_start = Some(now);
+        }
+        self.make_way(now);
+        Some((generation, reason))
     }
 
     /// The proxy has no request in flight on this draining process.
@@ -205,6 +220,7 @@ impl Slots {
             return;
         }
         self.purpose = Purpose::Serve;
+        self.make_way(now);
         for number in 0..self.slots.len() {
             if !self.has_healthy(number as u32) {
                 self.slots[number].next_start = Some(now);
@@ -212,13 +228,32 @@ impl Slots {
         }
     }
 
+    /// Everything drains and nothing starts, until [`Self::resume`]. Returns how many processes that
+    /// served end by it.
+    pub(crate) fn pause(&mut self, now: Instant) -> u64 {
+        if self.purpose != Purpose::Serve {
+            return 0;
+        }
+        self.purpose = Purpose::Pause;
+        self.drain_all(now, self.plan.drain_timeout)
+    }
+
+    /// The end of a pause: every slot gets a process again.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        if self.purpose == Purpose::Pause {
+            self.purpose = Purpose::Serve;
+            self.slots.iter_mut().for_each(|slot| slot.next_start = Some(now));
+        }
+    }
+
     /// Everything drains. Returns how many processes that served are replaced by it.
     pub(crate) fn leave(&mut self, now: Instant) -> u64 {
+        // The proxy does not know a trial's workers, so that nothing is in flight on them.
+        let trial = self.purpose == Purpose::Trial;
         self.purpose = Purpose::Leave;
-        let mut serving = 0;
-        for process in &mut self.processes {
-            serving += u64::from(!process.is_leaving());
-            process.drain(now, self.drain_timeout);
+        let serving = self.drain_all(now, self.plan.drain_timeout);
+        if trial {
+            self.processes.iter_mut().for_each(Process::set_idle);
         }
         serving
     }
@@ -228,7 +263,7 @@ impl Slots {
     /// What is to be done now; each thing is said once (a start until it is [`Self::started`]).
     pub(crate) fn actions(&mut self, now: Instant, proxy_connected: bool) -> Vec<Action> {
         let mut actions = Vec::new();
-        if self.purpose != Purpose::Leave {
+        if self.may_start() {
             let due = (0..self.slots.len() as u32).filter(|&slot| self.start_time(slot).is_some_and(|at| at <= now));
             actions.extend(due.map(|slot| Action::Start { slot }));
         }
@@ -250,12 +285,17 @@ impl Slots {
             Stage::Draining { until, .. } => Some(until),
             _ => None,
         });
-        starts.chain(drains).min()
+        // While another worker is being replaced, the end of that is what to wait for.
+        let recycles = self.purpose == Purpose::Serve && self.is_settled();
+        let lives = self.processes.iter().filter(|_| recycles).filter_map(Process::lifetime_end);
+        starts.chain(drains).chain(lives).min()
     }
 
     /// When the slot starts its next process, if it needs one.
     pub(crate) fn start_time(&self, slot: u32) -> Option<Instant> {
-        let needed = self.purpose != Purpose::Leave && !self.has_healthy(slot);
+        let is_free =
+            self.plan.replace == Replace::Overlap || self.processes.iter().all(|process| process.slot != slot);
+        let needed = self.may_start() && is_free && !self.has_healthy(slot);
         self.slots.get(slot as usize).filter(|_| needed)?.next_start
     }
 
@@ -296,7 +336,7 @@ impl Slots {
 
     /// Every process as the proxy sees it, by slot and age.
     pub(crate) fn workers(&self) -> Vec<WorkerState> {
-        let mut workers: Vec<_> = self.processes.iter().map(|process| process.state(self.threads_max)).collect();
+        let mut workers: Vec<_> = self.processes.iter().map(|process| process.state(self.plan.threads_max)).collect();
         workers.sort_by_key(|worker| (worker.slot, worker.generation));
         workers
     }
@@ -305,6 +345,35 @@ impl Slots {
 
     fn find(&mut self, generation: Generation) -> Option<&mut Process> {
         self.processes.iter_mut().find(|process| process.generation == generation)
+    }
+
+    const fn may_start(&self) -> bool {
+        matches!(self.purpose, Purpose::Serve | Purpose::Trial)
+    }
+
+    /// Whether each slot has its one process and nothing is to be done about any.
+    fn is_settled(&self) -> bool {
+        self.processes.len() == self.slots.len()
+            && self.processes.iter().all(|process| process.stage == Stage::Ready && !process.condemned)
+    }
+
+    /// Where a replacement cannot start beside what it replaces, that has to go first. A trial's
+    /// workers serve nobody, and wait until it is promoted.
+    fn make_way(&mut self, now: Instant) {
+        if self.plan.replace == Replace::StopFirst && self.purpose == Purpose::Serve {
+            for process in self.processes.iter_mut().filter(|process| process.condemned) {
+                process.drain(now, self.plan.drain_timeout);
+            }
+        }
+    }
+
+    fn drain_all(&mut self, now: Instant, timeout: Duration) -> u64 {
+        let mut serving = 0;
+        for process in &mut self.processes {
+            serving += u64::from(!process.is_leaving());
+            process.drain(now, timeout);
+        }
+        serving
     }
 
     fn has_healthy(&self, slot: u32) -> bool {
@@ -331,44 +400,6 @@ impl Slots {
             }
         }
         self.failure = Some(end.to_string());
-    }
-}
-
-impl Process {
-    const fn is_leaving(&self) -> bool {
-        matches!(self.stage, Stage::Draining { .. } | Stage::Stopping)
-    }
-
-    fn drain(&mut self, now: Instant, timeout: Duration) {
-        if self.is_leaving() {
-            return;
-        }
-        // A process that never served has nothing in flight.
-        self.stage = match self.ready_at {
-            Some(_) => Stage::Draining { until: now + timeout, drained: false },
-            None => Stage::Draining { until: now, drained: true },
-        };
-    }
-
-    fn state(&self, threads_max: u32) -> WorkerState {
-        WorkerState {
-            slot: self.slot,
-            generation: self.generation,
-            endpoint: self.endpoint.clone(),
-            threads_max,
-            phase: match self.stage {
-                Stage::Starting => WorkerPhase::Starting,
-                Stage::Ready => WorkerPhase::Ready,
-                Stage::Silent => WorkerPhase::Unresponsive,
-                Stage::Draining { .. } | Stage::Stopping => WorkerPhase::Draining,
-            },
-            pid: self.pid,
-            threads_busy: self.busy,
-            threads: self.threads,
-            memory_bytes: 0,
-            cpu_ms: 0,
-            python: String::new(),
-        }
     }
 }
 

@@ -18,10 +18,15 @@ use crate::end::End;
 use crate::launch::{self, LaunchError, WorkerProgram};
 use crate::output::{self, Source};
 use crate::proxy::ProxyLink;
+use crate::slots::Figures;
+use crate::warm_up::{self, WarmUpError};
 use crate::watchdog::{Verdict, Watchdog};
 
 /// From the end of a worker's requests, or of its channel, to the end of its process.
 const EXIT_TIME: Duration = Duration::from_secs(5);
+/// So much before the end of its start_timeout a worker's warm-up is given up, so that the failure that
+/// names the path comes before the one that does not.
+const WARM_UP_MARGIN: Duration = Duration::from_millis(50);
 /// For what a process said before its end and is still on its way to us.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -42,11 +47,11 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) enum News {
     /// The process was started, or the one that serves said hello.
-    Identified { pid: u32 },
+    Identified { pid: u32, python: String },
     /// It takes requests.
     Ready,
     /// A heartbeat.
-    Beat { busy: u32, threads: u32 },
+    Beat(Figures),
     /// Heartbeats are missing.
     Silent,
     /// To be replaced.
@@ -102,6 +107,8 @@ struct Life<'a> {
     arrival: crate::channel::Arrival,
     output: JoinSet<()>,
     watchdog: Watchdog,
+    start_until: Instant,
+    warming: JoinSet<Result<(), WarmUpError>>,
     lines: Option<Lines<tokio::io::ReadHalf<tidegate_host::LocalStream>>>,
     /// Kept open: its end tells the worker that we are gone.
     writer: Option<WriteHalf<tidegate_host::LocalStream>>,
@@ -117,7 +124,7 @@ impl<'a> Life<'a> {
         let mut child = job.launch(&token).await?;
         let pid = child.id();
         tracing::debug!(app = %job.app.name, worker = job.slot, generation = job.generation, pid, "worker started");
-        job.tell(News::Identified { pid }).await;
+        job.tell(News::Identified { pid, python: String::new() }).await;
         let mut output = JoinSet::new();
         for (stream, pipe) in [("stdout", child.take_stdout()), ("stderr", child.take_stderr())] {
             let (app, slot) = (Arc::clone(&job.app), job.slot);
@@ -128,7 +135,19 @@ impl<'a> Life<'a> {
             }
         }
         let watchdog = Watchdog::new(until, job.app.heartbeat, job.app.heartbeat_timeout);
-        Ok(Self { job, child, arrival, output, watchdog, lines: None, writer: None, pid, import_error: None })
+        Ok(Self {
+            job,
+            child,
+            arrival,
+            output,
+            watchdog,
+            start_until: until,
+            warming: JoinSet::new(),
+            lines: None,
+            writer: None,
+            pid,
+            import_error: None,
+        })
     }
 
     async fn live(mut self, mut stop: oneshot::Receiver<Instant>) -> End {
@@ -151,6 +170,12 @@ impl<'a> Life<'a> {
                         break end;
                     }
                 }
+                Some(warmed) = self.warming.join_next() => match warmed {
+                    Ok(Ok(())) => self.ready().await,
+                    Ok(Err(error)) => break End::WarmUpFailed(error.to_string()),
+                    // It was called off by a stop, or it panicked, which is logged where it happens.
+                    Err(_) => {}
+                },
                 exit = self.child.wait() => {
                     break match exit {
                         Ok(exit) => End::exited(&exit),
@@ -188,13 +213,13 @@ impl<'a> Life<'a> {
             app = %self.job.app.name,
             worker = self.job.slot,
             pid = self.pid,
-            python = connection.python,
+            python = connection.python.as_str(),
             executable = connection.executable,
             "worker connected"
         );
         self.lines = Some(connection.lines);
         self.writer = Some(connection.writer);
-        self.job.tell(News::Identified { pid: self.pid }).await;
+        self.job.tell(News::Identified { pid: self.pid, python: connection.python }).await;
         Ok(())
     }
 
@@ -208,12 +233,20 @@ impl<'a> Life<'a> {
         };
         match message {
             FromWorker::Ready => {
-                self.watchdog.ready(Instant::now());
-                self.job.tell(News::Ready).await;
+                if self.job.app.warm_up.is_empty() {
+                    self.ready().await;
+                } else {
+                    let (app, endpoint) = (Arc::clone(&self.job.app), self.job.endpoint.clone());
+                    let until = self.start_until - WARM_UP_MARGIN;
+                    self.warming.spawn(async move { warm_up::run(&app, &endpoint, until).await });
+                }
             }
-            FromWorker::Beat { busy, threads, requests: _ } => {
+            FromWorker::Beat { busy, threads, requests } => {
                 self.watchdog.beat(Instant::now());
-                self.job.tell(News::Beat { busy, threads }).await;
+                // Each is a system call or two, without waiting.
+                let memory_bytes = tidegate_host::resident_memory(self.pid).unwrap_or_default();
+                let cpu_ms = launch::milliseconds(tidegate_host::cpu_time(self.pid).unwrap_or_default());
+                self.job.tell(News::Beat(Figures { busy, threads, requests, memory_bytes, cpu_ms })).await;
             }
             FromWorker::ImportFailed { error, traceback } => {
                 self.import_error = Some(End::ImportFailed { error, traceback });
@@ -242,7 +275,13 @@ impl<'a> Life<'a> {
         None
     }
 
+    async fn ready(&mut self) {
+        self.watchdog.ready(Instant::now());
+        self.job.tell(News::Ready).await;
+    }
+
     async fn stop(&mut self, until: Instant) {
+        self.warming.abort_all();
         let now = Instant::now();
         self.watchdog.ending(until.max(now) + EXIT_TIME);
         let Some(writer) = &mut self.writer else {

@@ -46,6 +46,8 @@ pub(super) struct Actor {
     pub(super) view: watch::Sender<View>,
     pub(super) published: Instant,
     pub(super) shutdown: bool,
+    /// Who waits for a paused pool's last process to end.
+    pub(super) paused: Vec<oneshot::Sender<()>>,
 }
 
 impl Actor {
@@ -55,10 +57,17 @@ impl Actor {
         mut news: mpsc::Receiver<(Generation, News)>,
     ) {
         loop {
+            self.recycle();
             self.act();
             let figures = self.publish();
             if self.slots.purpose() == Purpose::Leave && self.slots.is_empty() {
                 break;
+            }
+            if self.slots.is_empty() {
+                // A reload that was given up meanwhile does not wait any more.
+                for ended in self.paused.drain(..) {
+                    let _ = ended.send(());
+                }
             }
             let wake = self.slots.next_wake().into_iter().chain(figures).min();
             let alarm = async {
@@ -94,6 +103,12 @@ impl Actor {
                 // What changed while the pool was on its way to the board was not shown there.
                 self.ground.board.publish(self.number, &self.view.borrow());
             }
+            Command::Pause { ended } => {
+                let replaced = self.slots.pause(Instant::now());
+                self.counters.count(RestartReason::Reload, replaced);
+                self.paused.push(ended);
+            }
+            Command::Resume => self.slots.resume(Instant::now()),
             Command::Leave { shutdown } => {
                 self.shutdown |= shutdown;
                 let replaced = self.slots.leave(Instant::now());
@@ -117,6 +132,23 @@ impl Actor {
                 }
             }
         }
+    }
+
+    /// Has a worker replaced that has done enough.
+    fn recycle(&mut self) {
+        let Some((generation, reason)) = self.slots.recycle(Instant::now()) else { return };
+        self.counters.count(reason, 1);
+        let figures = self.slots.workers().into_iter().find(|worker| worker.generation == generation);
+        let (slot, pid, bytes) =
+            figures.map(|worker| (worker.slot, worker.pid, worker.memory_bytes)).unwrap_or_default();
+        tracing::info!(
+            app = &*self.app.name,
+            worker = slot,
+            pid,
+            reason = reason.label(),
+            memory_bytes = bytes,
+            "worker is being recycled"
+        );
     }
 
     fn start(&mut self, slot: u32) {
@@ -151,9 +183,9 @@ impl Actor {
         let (slot, pid) = (worker.slot, worker.pid);
         let app = &*self.app.name;
         match news {
-            News::Identified { pid } => {
+            News::Identified { pid, python } => {
                 worker.pid = pid;
-                self.slots.identified(generation, pid);
+                self.slots.identified(generation, pid, python);
             }
             News::Ready => {
                 let took = worker.started.elapsed();
@@ -165,7 +197,7 @@ impl Actor {
                     self.tell(Trial::Complete).await;
                 }
             }
-            News::Beat { busy, threads } => self.slots.beat(generation, busy, threads),
+            News::Beat(figures) => self.slots.beat(generation, figures),
             News::Silent => {
                 tracing::warn!(
                     app,
@@ -208,7 +240,7 @@ impl Actor {
         if let Some(reason) = self.slots.ended(generation, end, now) {
             self.counters.count(reason, 1);
         }
-        if leaving && !matches!(end, End::ImportFailed { .. }) {
+        if leaving && !matches!(end, End::ImportFailed { .. } | End::WarmUpFailed(_)) {
             tracing::info!(app, worker = slot, pid, "worker stopped: it {end}");
             return;
         }
@@ -264,6 +296,12 @@ pub(super) fn look(slots: &Slots) -> View {
 }
 
 fn without_figures(view: &View) -> (AppPhase, Option<&str>, Vec<WorkerState>) {
-    let plain = |worker: &WorkerState| WorkerState { threads_busy: 0, threads: 0, ..worker.clone() };
+    let plain = |worker: &WorkerState| WorkerState {
+        threads_busy: 0,
+        threads: 0,
+        memory_bytes: 0,
+        cpu_ms: 0,
+        ..worker.clone()
+    };
     (view.phase, view.detail.as_deref(), view.workers.iter().map(plain).collect())
 }

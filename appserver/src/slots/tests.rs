@@ -1,6 +1,12 @@
 use super::*;
+use tidegate_contract::WorkerPhase;
 
 const DRAIN: Duration = Duration::from_secs(30);
+
+fn plan(processes: u32) -> Plan {
+    let recycle = Recycle { requests: None, lifetime: None, memory: None };
+    Plan { processes, threads_max: 8, drain_timeout: DRAIN, recycle, replace: Replace::Overlap }
+}
 
 struct Story {
     slots: Slots,
@@ -10,15 +16,23 @@ struct Story {
 
 impl Story {
     fn new(processes: u32, purpose: Purpose) -> Self {
+        Self::with(plan(processes), purpose)
+    }
+
+    fn with(plan: Plan, purpose: Purpose) -> Self {
         let start = Instant::now();
-        Self { slots: Slots::new(processes, 8, DRAIN, purpose, 1, start), start, generation: 0 }
+        Self { slots: Slots::new(plan, purpose, 1, start), start, generation: 0 }
     }
 
     /// A story in which every slot's first worker is ready.
     fn ready(processes: u32) -> Self {
-        let mut story = Self::new(processes, Purpose::Serve);
+        Self::ready_with(plan(processes))
+    }
+
+    fn ready_with(plan: Plan) -> Self {
+        let mut story = Self::with(plan, Purpose::Serve);
         story.run(0);
-        for generation in 1..=u64::from(processes) {
+        for generation in 1..=u64::from(plan.processes) {
             story.slots.ready(generation, story.start);
         }
         story
@@ -190,8 +204,115 @@ fn an_unresponsive_worker_is_ready_again_with_its_next_heartbeat() {
     let mut story = Story::ready(1);
     story.slots.silent(1);
     assert_eq!((story.phases(), story.slots.phase()), (vec![(1, WorkerPhase::Unresponsive)], AppPhase::Ready));
-    story.slots.beat(1, 3, 4);
+    story.slots.beat(1, Figures { busy: 3, threads: 4, ..Figures::default() });
     assert_eq!(story.phases(), [(1, WorkerPhase::Ready)]);
     let worker = &story.slots.workers()[0];
     assert_eq!((worker.threads_busy, worker.threads, worker.threads_max), (3, 4, 8));
+}
+
+fn recycling(processes: u32, replace: Replace) -> Story {
+    let recycle = Recycle { requests: Some(100), lifetime: Some(Duration::from_secs(1000)), memory: Some(1000) };
+    Story::ready_with(Plan { recycle, replace, ..plan(processes) })
+}
+
+fn figures(requests: u64, memory_bytes: u64) -> Figures {
+    Figures { requests, memory_bytes, ..Figures::default() }
+}
+
+#[test]
+fn workers_that_have_done_enough_are_recycled_one_at_a_time() {
+    let mut story = recycling(2, Replace::Overlap);
+    assert_eq!(story.slots.recycle(story.at(1)), None);
+    story.slots.beat(1, figures(111, 0));
+    story.slots.beat(2, figures(0, 1101));
+    assert_eq!(story.slots.recycle(story.at(1)), Some((1, RestartReason::Requests)));
+    assert_eq!(story.run(1), [Action::Start { slot: 0 }]);
+    let both = [(1, WorkerPhase::Ready), (3, WorkerPhase::Starting), (2, WorkerPhase::Ready)];
+    assert_eq!((story.slots.recycle(story.at(2)), story.phases()), (None, both.to_vec()));
+    story.slots.ready(3, story.at(3));
+    assert_eq!(story.slots.recycle(story.at(3)), None, "the first still drains");
+    story.slots.drained(1);
+    assert_eq!(story.run(4), [Action::Stop { generation: 1, until: story.at(33) }]);
+    assert_eq!((story.died(1, 5), story.slots.recycle(story.at(5))), (None, Some((2, RestartReason::Memory))));
+}
+
+#[test]
+fn a_lifetime_ends_without_a_heartbeat() {
+    let mut story = recycling(1, Replace::Overlap);
+    let end = story.slots.next_wake().unwrap();
+    assert!((story.at(900)..=story.at(1100)).contains(&end));
+    assert_eq!(story.slots.recycle(end - Duration::from_millis(1)), None);
+    assert_eq!(story.slots.recycle(end), Some((1, RestartReason::Lifetime)));
+    assert_eq!(story.slots.actions(end, true), [Action::Start { slot: 0 }], "it was healthy for long enough");
+}
+
+#[test]
+fn a_replacement_that_fails_leaves_the_recycled_worker_in_place() {
+    let mut story = recycling(1, Replace::Overlap);
+    story.slots.beat(1, figures(200, 0));
+    story.slots.recycle(story.at(1));
+    story.run(1);
+    assert_eq!(story.slots.ended(2, &import_error(), story.at(2)), Some(RestartReason::ImportFailed));
+    assert_eq!((story.phases(), story.slots.phase()), (vec![(1, WorkerPhase::Ready)], AppPhase::Ready));
+    assert_eq!(story.run(60), [Action::Start { slot: 0 }]);
+}
+
+#[test]
+fn a_limit_below_what_the_app_needs_does_not_restart_it_without_pause() {
+    let mut story = recycling(1, Replace::Overlap);
+    for (generation, seconds) in [(1, 0), (2, 1)] {
+        story.slots.beat(generation, figures(0, 5000));
+        assert_eq!(story.slots.recycle(story.at(seconds)), Some((generation, RestartReason::Memory)));
+        if generation == 2 {
+            assert_eq!(story.run(seconds), []);
+            assert_eq!(story.phases(), [(2, WorkerPhase::Ready)]);
+            break;
+        }
+        story.run(seconds);
+        story.slots.ready(generation + 1, story.at(seconds));
+        story.slots.drained(generation);
+        story.run(seconds);
+        story.died(generation, seconds);
+    }
+}
+
+#[test]
+fn an_app_that_cannot_run_twice_is_stopped_first() {
+    let mut story = recycling(2, Replace::StopFirst);
+    story.slots.beat(1, figures(111, 0));
+    assert!(story.slots.recycle(story.at(1)).is_some());
+    assert_eq!(story.run(1), []);
+    assert_eq!(story.phases(), [(1, WorkerPhase::Draining), (2, WorkerPhase::Ready)]);
+    story.slots.drained(1);
+    assert_eq!(story.run(2), [Action::Stop { generation: 1, until: story.at(31) }]);
+    assert_eq!(story.run(3), [], "its process is still there");
+    assert_eq!(story.died(1, 4), None);
+    assert_eq!(story.run(4), [Action::Start { slot: 0 }]);
+    assert_eq!(story.slots.phase(), AppPhase::Ready);
+
+    assert!(story.slots.condemned(2, story.at(5)), "and so after a timeout");
+    assert_eq!((story.run(5), story.phases()[1]), (vec![], (2, WorkerPhase::Draining)));
+}
+
+#[test]
+fn a_paused_pool_drains_and_keeps_requests_waiting_until_it_is_resumed() {
+    let mut story = Story::ready(2);
+    assert_eq!(story.slots.pause(story.at(1)), 2);
+    assert_eq!(story.slots.pause(story.at(1)), 0);
+    story.slots.drained(1);
+    story.slots.drained(2);
+    assert_eq!(story.run(1).len(), 2);
+    assert_eq!((story.died(1, 2), story.died(2, 2)), (None, None));
+    assert_eq!((story.run(60), story.slots.is_empty(), story.slots.phase()), (vec![], true, AppPhase::Ready));
+    story.slots.resume(story.at(60));
+    assert_eq!(story.run(60), [Action::Start { slot: 0 }, Action::Start { slot: 1 }]);
+}
+
+#[test]
+fn a_trial_that_is_given_up_has_nothing_in_flight() {
+    let mut story = Story::new(1, Purpose::Trial);
+    story.run(0);
+    story.slots.ready(1, story.at(1));
+    story.slots.leave(story.at(2));
+    assert_eq!(story.run(2), [Action::Stop { generation: 1, until: story.at(32) }]);
 }

@@ -1,4 +1,4 @@
-"""A worker without an app: says on its channel what the file `behaviour` asks for.
+"""A worker without an app: says on its channel what the file `behaviour` asks for, a word and settings.
 
 SIGUSR1 makes it send the message in the file `order`.
 """
@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 
 launch = json.loads(os.environ["TIDEGATE_LAUNCH"])
@@ -15,7 +16,13 @@ with open("launches", "a") as launches:
     launches.write(json.dumps(launch) + "\n")
 mode = launch["mode"]
 with open("behaviour") as file:
-    behaviour = file.read().strip()
+    behaviour, *words = file.read().split()
+settings = dict(word.split("=", 1) for word in words)
+if "lock" in settings:
+    try:
+        os.close(os.open(settings["lock"], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        sys.exit("another process has the lock")
 
 if behaviour == "die":
     print("dying")
@@ -51,6 +58,23 @@ if behaviour == "import_error":
     sys.exit(1)
 if behaviour in ("hang", "impostor"):
     time.sleep(600)
+
+
+def answer():
+    """The app: answers every request with the status in the setting."""
+    while True:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as request, open("requests", "a") as requests:
+            while line := request.readline().strip().decode():
+                requests.write(line + "\n")
+            connection.sendall(f"HTTP/1.1 {settings['answer']} x\r\nContent-Length: 2\r\n\r\nok".encode())
+
+
+if "answer" in settings:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(mode["endpoint"].removeprefix("unix:"))
+    listener.listen()
+    threading.Thread(target=answer, daemon=True).start()
 say(type="ready")
 
 channel.settimeout(launch["heartbeat_ms"] / 1000)
@@ -59,7 +83,7 @@ while True:
     try:
         chunk = channel.recv(4096)
     except TimeoutError:
-        say(type="beat", busy=1, threads=2)
+        say(type="beat", busy=1, threads=2, requests=int(settings.get("requests", 0)))
         continue
     if not chunk:
         sys.exit(9)
@@ -67,4 +91,6 @@ while True:
     if b'"stop"' in received:
         with open("stops", "a") as stops:
             stops.write(received.decode())
+        if "lock" in settings:
+            os.remove(settings["lock"])
         sys.exit(0)

@@ -85,7 +85,11 @@ impl Drop for TestSite {
 }
 
 pub(crate) fn fake_worker() -> WorkerProgram {
-    WorkerProgram { bootstrap: include_str!("fake_worker.py").to_owned(), library: PathBuf::from("unused") }
+    WorkerProgram {
+        bootstrap: include_str!("fake_worker.py").to_owned(),
+        library: PathBuf::from("unused"),
+        development: false,
+    }
 }
 
 /// Sends a signal to a process.

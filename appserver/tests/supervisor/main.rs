@@ -6,5 +6,6 @@
 
 mod control;
 mod harness;
+mod recycle;
 mod reload;
 mod workers;
