@@ -2,7 +2,7 @@
 //! the same in more words.
 
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// From a page out of a cache to the longest default timeout.
 const SECONDS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -20,6 +20,8 @@ pub(super) struct Families {
     pub(super) backend_threads: IntGaugeVec,
     pub(super) backend_threads_max: IntGaugeVec,
     pub(super) backend_up: IntGaugeVec,
+    pub(super) backend_memory: IntGaugeVec,
+    pub(super) backend_cpu: CounterVec,
     pub(super) backend_connections: IntGaugeVec,
     pub(super) backend_response_seconds: HistogramVec,
     pub(super) backend_restarts: IntCounterVec,
@@ -93,6 +95,19 @@ impl Families {
                 BACKEND,
             ),
             backend_up: gauges(r, "tidegate_backend_up", "1 if a worker takes requests, 0 otherwise.", BACKEND),
+            backend_memory: gauges(
+                r,
+                "tidegate_backend_memory_bytes",
+                "Resident memory of a worker, by its last heartbeat.",
+                BACKEND,
+            ),
+            backend_cpu: register(
+                r,
+                CounterVec::new(
+                    Opts::new("tidegate_backend_cpu_seconds_total", "Processor time of a worker, over its replacements."),
+                    BACKEND,
+                ),
+            ),
             backend_connections: gauges(
                 r,
                 "tidegate_backend_connections",

@@ -56,6 +56,8 @@ fn series_have_the_documented_names_labels_and_values() {
     worker.failed(Cause::QueueFull);
     worker.set_up(true);
     worker.set_threads(3, 4, 64);
+    worker.set_memory(5_000);
+    worker.set_cpu(&[(1, 2_500)]);
     app.waited(Duration::ZERO);
     app.failed(Cause::QueueTimeout);
     app.finished(Duration::from_millis(30));
@@ -86,6 +88,8 @@ fn series_have_the_documented_names_labels_and_values() {
         (&format!("tidegate_backend_threads{worker_labels}"), "4"),
         (&format!("tidegate_backend_threads_max{worker_labels}"), "64"),
         (&format!("tidegate_backend_up{worker_labels}"), "1"),
+        (&format!("tidegate_backend_memory_bytes{worker_labels}"), "5000"),
+        (&format!("tidegate_backend_cpu_seconds_total{worker_labels}"), "2.5"),
         (r#"tidegate_backend_response_seconds_bucket{app="shop",worker="0",le="0.01"}"#, "0"),
         (r#"tidegate_backend_response_seconds_bucket{app="shop",worker="0",le="0.025"}"#, "1"),
         (r#"tidegate_backend_restarts_total{app="shop",reason="died"}"#, "2"),
@@ -156,6 +160,27 @@ fn restarts_follow_the_app_server_through_its_own_restart() {
         app.set_restarts(&[(RestartReason::Frozen, count)]);
         let series = r#"tidegate_backend_restarts_total{app="shop",reason="frozen"}"#;
         assert_eq!(value(&metrics, series).as_deref(), Some(shown));
+    }
+}
+
+#[test]
+fn processor_time_adds_up_over_replacements_and_never_goes_back() {
+    let metrics = full();
+    let worker = metrics.app("shop").worker(0);
+    let steps: [(&[(u64, u64)], &str); 7] = [
+        (&[(1, 1000)], "1"),
+        (&[(1, 3000)], "3"),
+        (&[(1, 3500), (2, 500)], "4"),
+        (&[(2, 1000)], "4.5"),
+        (&[], "4.5"),
+        (&[(3, 1500)], "6"),
+        // The app server was started again.
+        (&[(3, 500)], "6.5"),
+    ];
+    for (processes, shown) in steps {
+        worker.set_cpu(processes);
+        let series = r#"tidegate_backend_cpu_seconds_total{app="shop",worker="0"}"#;
+        assert_eq!(value(&metrics, series).as_deref(), Some(shown), "{processes:?}");
     }
 }
 

@@ -2,11 +2,13 @@
 //! slot's series, so a restart shows as a rise of `tidegate_backend_restarts_total` and not as
 //! a new backend.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{Histogram, IntGauge};
-use tidegate_contract::Cause;
+use parking_lot::Mutex;
+use prometheus::{Counter, Histogram, IntGauge};
+use tidegate_contract::{Cause, Generation};
 
 use super::families::Families;
 use super::held::Held;
@@ -29,6 +31,10 @@ pub(crate) struct WorkerMetrics {
     threads: IntGauge,
     threads_max: IntGauge,
     up: IntGauge,
+    memory: IntGauge,
+    cpu: Counter,
+    /// Milliseconds counted of each process that is there.
+    cpu_seen: Mutex<HashMap<Generation, u64>>,
     connections: IntGauge,
     response_seconds: Histogram,
 }
@@ -45,6 +51,9 @@ impl WorkerMetrics {
             threads: families.backend_threads.with_label_values(labels),
             threads_max: families.backend_threads_max.with_label_values(labels),
             up: families.backend_up.with_label_values(labels),
+            memory: families.backend_memory.with_label_values(labels),
+            cpu: families.backend_cpu.with_label_values(labels),
+            cpu_seen: Mutex::default(),
             connections: families.backend_connections.with_label_values(labels),
             response_seconds: families.backend_response_seconds.with_label_values(labels),
             app: app.to_owned(),
@@ -86,6 +95,24 @@ impl WorkerMetrics {
         self.threads_max.set(i64::from(max));
     }
 
+    /// Resident memory of the slot's processes.
+    pub(crate) fn set_memory(&self, bytes: u64) {
+        self.memory.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The processor time that each process of the slot has used since its start, in milliseconds. What
+    /// those used that are no more stays counted.
+    pub(crate) fn set_cpu(&self, processes: &[(Generation, u64)]) {
+        let mut seen = self.cpu_seen.lock();
+        seen.retain(|generation, _| processes.iter().any(|(present, _)| present == generation));
+        for (generation, used) in processes {
+            let before = seen.insert(*generation, *used).unwrap_or_default();
+            // Less than before is another process: generations begin anew with the app server.
+            let more = if *used >= before { *used - before } else { *used };
+            self.cpu.inc_by(more as f64 / 1000.0);
+        }
+    }
+
     /// Takes the series out of what is shown.
     pub(super) fn forget(&self) {
         let labels: &[&str] = &[&self.app, &self.slot];
@@ -98,11 +125,13 @@ impl WorkerMetrics {
             &families.backend_threads,
             &families.backend_threads_max,
             &families.backend_up,
+            &families.backend_memory,
             &families.backend_connections,
         ] {
             // Fails only if the series is gone already.
             let _ = gauges.remove_label_values(labels);
         }
+        let _ = families.backend_cpu.remove_label_values(labels);
         let _ = families.backend_response_seconds.remove_label_values(labels);
     }
 }

@@ -336,18 +336,27 @@ impl App {
         self.metrics.set_restarts(&state.restarts);
         // A draining worker and its replacement share a slot; the slot is up if either serves.
         let mut slots: BTreeMap<u32, (bool, u32, u32, u32)> = BTreeMap::new();
+        let mut costs: BTreeMap<u32, (u64, Vec<(Generation, u64)>)> = BTreeMap::new();
         for worker in &state.workers {
             let (up, busy, threads, max) = slots.entry(worker.slot).or_default();
             *up |= worker.phase == WorkerPhase::Ready;
             *busy += worker.threads_busy;
             *threads += worker.threads;
             *max = worker.threads_max;
+            let (memory, cpu) = costs.entry(worker.slot).or_default();
+            *memory += worker.memory_bytes;
+            cpu.push((worker.generation, worker.cpu_ms));
         }
         self.metrics.set_down_unless(|slot| slots.contains_key(&slot));
         for (slot, (up, busy, threads, max)) in slots {
             let metrics = self.metrics.worker(slot);
             metrics.set_up(up);
             metrics.set_threads(busy, threads, max);
+        }
+        for (slot, (memory, cpu)) in costs {
+            let metrics = self.metrics.worker(slot);
+            metrics.set_memory(memory);
+            metrics.set_cpu(&cpu);
         }
     }
 
