@@ -91,7 +91,6 @@ impl AppMetrics {
             worker.set_up(false);
             worker.set_threads(0, 0, 0);
             worker.set_memory(0);
-            worker.set_cpu(&[]);
             true
         });
     }

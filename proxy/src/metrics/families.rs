@@ -2,7 +2,9 @@
 //! the same in more words.
 
 use prometheus::core::Collector;
-use prometheus::{CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// From a page out of a cache to the longest default timeout.
 const SECONDS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -104,7 +106,10 @@ impl Families {
             backend_cpu: register(
                 r,
                 CounterVec::new(
-                    Opts::new("tidegate_backend_cpu_seconds_total", "Processor time of a worker, over its replacements."),
+                    Opts::new(
+                        "tidegate_backend_cpu_seconds_total",
+                        "Processor time of a worker, over its replacements.",
+                    ),
                     BACKEND,
                 ),
             ),
