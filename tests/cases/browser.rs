@@ -1,5 +1,6 @@
 //! The demonstration site in a real browser. Chromium is Debian's, so this is for Linux.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 

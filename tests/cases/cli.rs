@@ -1,4 +1,5 @@
 //! The `tidegate` command as an operator uses it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::Site;
 use tidegate_tests::program::{python, require, tidegate};

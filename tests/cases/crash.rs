@@ -1,4 +1,5 @@
 //! Processes that end at once: a worker, the supervisor, the proxy.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -95,7 +96,7 @@ async fn a_killed_proxy_leaves_the_app_side_alone() {
     let before = running.get("/pid").await.text();
     running.proxy().kill().await;
     running.proxy = None;
-    assert_eq!(running.status().await.proxy.is_some(), false, "the proxy is gone");
+    assert!(running.status().await.proxy.is_none(), "the proxy is gone");
     running.start_proxy().await;
     assert_eq!(running.get("/pid").await.text(), before);
     assert_eq!(running.workers("shop").await[0].generation, 1);

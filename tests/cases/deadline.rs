@@ -1,4 +1,5 @@
 //! Requests that take too long: what their clients get, what the log says, and what it costs the others.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_contract::RestartReason;
 #[cfg(unix)]

@@ -1,4 +1,5 @@
 //! A real Django project: the admin with its static files, sessions, CSRF, a database, streams.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::client::{Browser, End};
 use tidegate_tests::program::{python, require, run};

@@ -1,4 +1,5 @@
 //! A real Flask site: forms, sessions, streams, uploads.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::client::{Browser, End};
 use tidegate_tests::program::require;

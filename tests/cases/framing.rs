@@ -1,4 +1,5 @@
 //! Bytes that two programs could read differently, requests that are too large or too slow, and connections that go on.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::client::End;
 use tidegate_tests::{Running, Site};

@@ -1,4 +1,5 @@
 //! The metrics listener, read as Prometheus reads it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::{Connection, Running, Site};
 
@@ -138,6 +139,10 @@ mod prometheus {
         let result = eventually("Prometheus has scraped both backends", async || {
             tokio::net::TcpStream::connect(address).await.ok()?;
             let answer = Connection::plain(address).await.get(query).await;
+            // It listens before it can answer.
+            if answer.status != 200 {
+                return None;
+            }
             let result = answer.json()["data"]["result"].clone();
             (result.as_array()?.len() == 2).then_some(result)
         })

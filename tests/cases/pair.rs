@@ -1,4 +1,5 @@
 //! Proxy, app server and worker together: a request's way to the app and back over every kind of listener.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::client::Tls;
 use tidegate_tests::site::quoted;

@@ -1,4 +1,5 @@
 //! More requests than threads: who waits, for how long, and in which order they are served.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::{Connection, Running, Site};
 

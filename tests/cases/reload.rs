@@ -1,4 +1,5 @@
 //! A running site that is given another configuration, other code, other certificates.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 

@@ -1,8 +1,9 @@
 //! Stopping: what runs is finished, what is idle is closed, and nothing stays behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_contract::AppPhase;
 use tidegate_tests::wait::eventually;
-use tidegate_tests::{Connection, Site, process};
+use tidegate_tests::{Site, process};
 use tokio::net::TcpStream;
 
 #[tokio::test]
@@ -79,8 +80,7 @@ async fn an_app_server_that_stops_lets_its_requests_finish() {
 async fn signals_stop_both_programs_cleanly() {
     for name in ["TERM", "INT"] {
         let mut running = Site::new("signal").app("shop", "slow:app", &[]).start().await;
-        let mut connection = Connection::plain(running.http_address()).await;
-        connection.get("/quick").await.assert_text(200, "quick");
+        running.get("/quick").await.assert_text(200, "quick");
         process::signal(running.proxy().id(), name);
         process::signal(running.appserver().id(), name);
         let (proxy, appserver) = (running.proxy().wait().await, running.appserver().wait().await);

@@ -1,4 +1,5 @@
 //! Files below a route, through real HTTP: what is served, what is not, and which part of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::client::{End, Http2};
 use tidegate_tests::{Connection, Response, Running, Site};

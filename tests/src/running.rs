@@ -1,5 +1,5 @@
 //! A site that runs: its app server and proxy as children, and everything a case asks of them. Printed with both
-//! logs when the test fails.
+//! logs when the test fails, or always with `TIDEGATE_TEST_LOG=1` and `--nocapture`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -216,7 +216,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && std::env::var_os("TIDEGATE_TEST_LOG").is_none() {
             return;
         }
         for program in [&self.appserver, &self.proxy].into_iter().flatten() {
