@@ -191,8 +191,8 @@ impl Slots {
 
     /// The proxy has no request in flight on this draining process.
     pub(crate) fn drained(&mut self, generation: Generation) {
-        if let Some(Process { stage: Stage::Draining { drained, .. }, .. }) = self.find(generation) {
-            *drained = true;
+        if let Some(process) = self.find(generation) {
+            process.drained();
         }
     }
 

@@ -35,6 +35,9 @@ pub(super) struct Process {
     pub(super) ready_at: Option<Instant>,
     /// To be replaced.
     pub(super) condemned: bool,
+    /// The proxy has said that nothing is in flight on it. A commit reaches the proxy before this process is told
+    /// to drain, so its word may come first.
+    named_drained: bool,
     pub(super) pid: u32,
     pub(super) python: String,
     pub(super) figures: Figures,
@@ -50,6 +53,7 @@ impl Process {
             stage: Stage::Starting,
             ready_at: None,
             condemned: false,
+            named_drained: false,
             pid: 0,
             python: String::new(),
             figures: Figures::default(),
@@ -67,9 +71,15 @@ impl Process {
         }
         // A process that never served has nothing in flight.
         self.stage = match self.ready_at {
-            Some(_) => Stage::Draining { until: now + timeout, drained: false },
+            Some(_) => Stage::Draining { until: now + timeout, drained: self.named_drained },
             None => Stage::Draining { until: now, drained: true },
         };
+    }
+
+    /// The proxy's word that nothing is in flight on it.
+    pub(super) fn drained(&mut self) {
+        self.named_drained = true;
+        self.set_idle();
     }
 
     /// Nothing is in flight on it, if it drains.

@@ -160,6 +160,16 @@ fn a_condemned_worker_that_dies_is_counted_once() {
 }
 
 #[test]
+fn the_proxys_word_counts_if_it_comes_before_the_draining() {
+    let mut story = Story::ready(1);
+    // A commit shows the proxy a draining worker before its pool is told to leave.
+    story.slots.drained(1);
+    assert_eq!(story.run(1), []);
+    story.slots.leave(story.at(1));
+    assert_eq!(story.run(1), [Action::Stop { generation: 1, until: story.at(31) }]);
+}
+
+#[test]
 fn draining_ends_with_the_proxys_word_the_timeout_or_the_proxys_absence() {
     for (drained, connected, seconds, stops) in
         [(false, true, 29, false), (true, true, 1, true), (false, true, 30, true), (false, false, 1, true)]
