@@ -81,6 +81,11 @@ pub(crate) struct Up {
     /// No report on standard output; the programs' logs stay.
     #[arg(long)]
     pub(crate) quiet: bool,
+
+    /// For development: reload when code, templates or the site file change, and show exceptions of the
+    /// apps in the browser.
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]

@@ -57,7 +57,7 @@ async fn connect(config: &Path) -> Result<Control, Failure> {
 fn show(report: &StatusReport, now: OffsetDateTime, style: Style) -> String {
     let mut out = format!("{} ({}, app server {})\n\n", style.strong(&report.site), report.version, report.pid);
     let rows: Vec<_> = report.pool.apps.iter().flat_map(rows).collect();
-    out.push_str(&render(["APP", "WORKER", "PHASE", "PID", "BUSY", "THREADS", "MAX", "RESTARTS"], &rows, style));
+    out.push_str(&render(HEAD, &rows, style));
     for app in &report.pool.apps {
         if let Some(detail) = &app.detail {
             // Writing to a String cannot fail.
@@ -74,8 +74,12 @@ fn show(report: &StatusReport, now: OffsetDateTime, style: Style) -> String {
     out
 }
 
+const COLUMNS: usize = 11;
+const HEAD: [&str; COLUMNS] =
+    ["APP", "WORKER", "PHASE", "PID", "PYTHON", "BUSY", "THREADS", "MAX", "MEMORY", "CPU", "RESTARTS"];
+
 /// One row a worker; an app without workers has one as well.
-fn rows(app: &AppState) -> Vec<[Cell; 8]> {
+fn rows(app: &AppState) -> Vec<[Cell; COLUMNS]> {
     let phase = match app.phase {
         AppPhase::Starting => Cell::toned("starting", Tone::Warning),
         AppPhase::Ready => Cell::toned("ready", Tone::Good),
@@ -84,8 +88,9 @@ fn rows(app: &AppState) -> Vec<[Cell; 8]> {
     };
     let restarts = restarts(app);
     if app.workers.is_empty() || app.phase == AppPhase::Failed {
-        let none = || Cell::new("-");
-        return vec![[Cell::new(&app.name), none(), phase, none(), none(), none(), none(), Cell::new(restarts)]];
+        let mut row = [const { "-" }; COLUMNS].map(Cell::new);
+        (row[0], row[2], row[COLUMNS - 1]) = (Cell::new(&app.name), phase, Cell::new(restarts));
+        return vec![row];
     }
     let row = |(index, worker): (usize, &WorkerState)| {
         let phase = match worker.phase {
@@ -99,14 +104,37 @@ fn rows(app: &AppState) -> Vec<[Cell; 8]> {
             Cell::new(worker.slot),
             phase,
             Cell::new(worker.pid),
+            Cell::new(if worker.python.is_empty() { "-" } else { &worker.python }),
             Cell::new(worker.threads_busy),
             Cell::new(worker.threads),
             Cell::new(worker.threads_max),
+            Cell::new(memory(worker.memory_bytes)),
+            Cell::new(cpu(worker.cpu_ms)),
             // They are counted for the app, so one of its rows shows them.
             Cell::new(if index == 0 { restarts.as_str() } else { "" }),
         ]
     };
     app.workers.iter().enumerate().map(row).collect()
+}
+
+/// `80 MiB`, `1.5 GiB`; a dash before the first heartbeat.
+fn memory(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    match bytes {
+        0 => "-".to_owned(),
+        _ if bytes < 1024 * MIB => format!("{} MiB", bytes.div_ceil(MIB)),
+        _ => format!("{:.1} GiB", bytes as f64 / (1024 * MIB) as f64),
+    }
+}
+
+/// `1.5 s`, `12 min`, `3.4 h` of processor time.
+fn cpu(milliseconds: u64) -> String {
+    let seconds = milliseconds as f64 / 1000.0;
+    match milliseconds {
+        0..100_000 => format!("{seconds:.1} s"),
+        100_000..6_000_000 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
 }
 
 /// `3 (died 2, timeout 1)`.
@@ -217,16 +245,26 @@ mod tests {
         let expected = "\
 /srv/tidegate.yaml (0.1.0, app server 7)
 
-APP   WORKER  PHASE         PID   BUSY  THREADS  MAX  RESTARTS
-shop  0       ready         4000  0     4        64   3 (died 2, timeout 1)
-shop  1       unresponsive  4001  1     4        64
-wiki  -       failed        -     -     -        -    0
+APP   WORKER  PHASE         PID   PYTHON  BUSY  THREADS  MAX  MEMORY  CPU    RESTARTS
+shop  0       ready         4000  3.13.0  0     4        64   80 MiB  1.5 s  3 (died 2, timeout 1)
+shop  1       unresponsive  4001  3.13.0  1     4        64   80 MiB  1.5 s
+wiki  -       failed        -     -       -     -        -    -       -      0
 
 wiki: ModuleNotFoundError: No module named 'wiki'
 
 no proxy is connected: nobody can reach the site
 ";
         assert_eq!(show(&report, OffsetDateTime::UNIX_EPOCH, Style::plain()), expected);
+    }
+
+    #[test]
+    fn figures_are_as_coarse_as_people_read_them() {
+        for (bytes, text) in [(0, "-"), (1, "1 MiB"), (80 << 20, "80 MiB"), (1536 << 20, "1.5 GiB")] {
+            assert_eq!(memory(bytes), text);
+        }
+        for (milliseconds, text) in [(0, "0.0 s"), (1_540, "1.5 s"), (720_000, "12 min"), (12_240_000, "3.4 h")] {
+            assert_eq!(cpu(milliseconds), text);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! manager's task where there is one.
 
 mod report;
+mod watch;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use tidegate_contract::{AppPhase, StatusReport};
 use tidegate_host::{Child, Exit, Signal, Signals, Spawn, Stdin, beside_executable, program_name};
 use tidegate_site::Site;
 use time::OffsetDateTime;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -41,11 +43,18 @@ pub(crate) async fn run(config: &Path, arguments: &args::Up, style: Style) -> Re
     }
     // Before the first child, so that a Ctrl-C from here on stops what was started.
     let signals = Signals::install().map_err(|error| Failure::new(format!("failed to handle Ctrl-C: {error}")))?;
+    // Before the apps are imported, so that no change falls between.
+    let changes = arguments.watch.then(|| watch::start(&site)).transpose();
+    let changes = changes.map_err(|error| Failure::new(format!("failed to watch the apps' files: {error}")))?;
+    let development: &[&str] = if arguments.watch { &["--development"] } else { &[] };
     let mut pair = Pair {
-        server: start("app server", &server, &site, drain(&site))?,
-        proxy: start("proxy", &proxy, &site, site.limits.drain_timeout)?,
+        server: start("app server", &server, &site, development, drain(&site))?,
+        proxy: start("proxy", &proxy, &site, &[], site.limits.drain_timeout)?,
         signals,
         reload: None,
+        again: false,
+        changes,
+        quiet: arguments.quiet,
     };
     let outcome = tokio::select! {
         // Every branch is cancel-safe, or its loss is without consequence (a status request).
@@ -69,13 +78,18 @@ struct Pair {
     proxy: Running,
     signals: Signals,
     reload: Option<JoinHandle<()>>,
+    /// Something changed while a reload ran.
+    again: bool,
+    /// With `--watch`.
+    changes: Option<mpsc::Receiver<String>>,
+    quiet: bool,
 }
 
 impl Pair {
     /// Returns when the pair is to be stopped: on request, or because one of it has ended.
     async fn watch(&mut self, site: &Site) -> Result<(), Failure> {
         loop {
-            // All three are cancel-safe.
+            // All are cancel-safe.
             tokio::select! {
                 exit = self.server.child.wait() => return Err(died(self.server.name, exit)),
                 exit = self.proxy.child.wait() => return Err(died(self.proxy.name, exit)),
@@ -83,22 +97,40 @@ impl Pair {
                     Signal::Stop => return Ok(()),
                     Signal::Reload => self.reload(site),
                 },
+                changed = next(&mut self.changes) => {
+                    if !self.quiet {
+                        println!("{changed} changed: reloading");
+                    }
+                    self.reload(site);
+                }
+                () = finished(&mut self.reload) => {
+                    if std::mem::take(&mut self.again) {
+                        self.reload(site);
+                    }
+                }
             }
         }
     }
 
-    /// Passes a request to reload on, unless one is under way.
+    /// Passes a request to reload on; while one is under way, once that has ended.
     fn reload(&mut self, site: &Site) {
-        if self.reload.as_ref().is_none_or(JoinHandle::is_finished) {
-            let (endpoint, silence) = (site.control_endpoint(), reload::silence(site));
-            self.reload = Some(tokio::spawn(async move {
-                let asked = async { Control::connect(&endpoint, CONNECT).await?.reload(silence, |_| {}).await };
-                // The programs' logs tell of success and of refusal.
-                if let Err(error) = asked.await {
-                    eprintln!("reload: {error}");
-                }
-            }));
+        if self.reload.is_some() {
+            self.again = true;
+            return;
         }
+        let (endpoint, silence) = (site.control_endpoint(), reload::silence(site));
+        let (is_watching, quiet) = (self.changes.is_some(), self.quiet);
+        self.reload = Some(tokio::spawn(async move {
+            let asked = async { Control::connect(&endpoint, CONNECT).await?.reload(silence, |_| {}).await };
+            match asked.await {
+                Ok(None) if is_watching && !quiet => println!("reloaded"),
+                // Whoever has just saved a file looks here, and for a traceback that can be read.
+                Ok(Some(reason)) if is_watching => eprintln!("the code before the change serves on: {reason}"),
+                // The programs' logs tell of success and of refusal.
+                Ok(_) => {}
+                Err(error) => eprintln!("reload: {error}"),
+            }
+        }));
     }
 
     /// First the proxy, which finishes what clients have asked for, then the app server.
@@ -117,6 +149,28 @@ impl Pair {
             println!("{}", if killed { "stopped by force" } else { "stopped" });
         }
     }
+}
+
+/// The next change of the apps' files; never without `--watch`. Cancel-safe.
+async fn next(changes: &mut Option<mpsc::Receiver<String>>) -> String {
+    let change = match changes {
+        Some(changes) => changes.recv().await,
+        None => None,
+    };
+    match change {
+        Some(change) => change,
+        None => std::future::pending().await,
+    }
+}
+
+/// The end of the reload that runs, if one does. Cancel-safe.
+async fn finished(reload: &mut Option<JoinHandle<()>>) {
+    match reload {
+        // A panic in it is reported where it happens.
+        Some(running) => drop(running.await),
+        None => std::future::pending().await,
+    }
+    *reload = None;
 }
 
 impl Running {
@@ -156,9 +210,16 @@ pub(crate) fn program(stem: &str) -> Result<PathBuf, Failure> {
     })
 }
 
-fn start(name: &'static str, program: &Path, site: &Site, drain: Duration) -> Result<Running, Failure> {
+fn start(
+    name: &'static str,
+    program: &Path,
+    site: &Site,
+    options: &[&str],
+    drain: Duration,
+) -> Result<Running, Failure> {
     let mut spawn = Spawn::new(program);
     spawn.arguments = vec!["--config".into(), site.file.clone().into(), "--stop-on-stdin-eof".into()];
+    spawn.arguments.extend(options.iter().map(Into::into));
     spawn.stdin = Stdin::Pipe;
     let child = spawn.start().map_err(|error| {
         Failure::new(error.to_string()).next(format!("see that {} can be executed", program.display()))

@@ -52,7 +52,10 @@ fn app_line(app: &AppState, style: Style) -> String {
         1 => "1 worker".to_owned(),
         many => format!("{many} workers"),
     };
-    format!("{} {workers} of up to {threads} threads, process {}", style.good("ready:"), pids.join(", "))
+    let mut pythons: Vec<&str> = ready.iter().map(|worker| worker.python.as_str()).collect();
+    pythons.dedup();
+    let (ready, pythons, pids) = (style.good("ready:"), pythons.join(", "), pids.join(", "));
+    format!("{ready} {workers} of up to {threads} threads, Python {pythons}, process {pids}")
 }
 
 #[cfg(test)]
@@ -112,6 +115,7 @@ mod tests {
                     self_signed: true,
                 }],
                 metrics: Some("127.0.0.1:9145".to_owned()),
+                digest: String::new(),
             }),
         };
         let expected = "
@@ -119,7 +123,7 @@ Tidegate 0.1.0 serves /srv/tidegate.yaml
 
   https://localhost:8443/       HTTP/1.1 and HTTP/2 over TLS, on [::]:8443
   http://localhost:8080/        redirects to https, on [::]:8080
-  app shop                      ready: 2 workers of up to 64 threads, process 11, 12
+  app shop                      ready: 2 workers of up to 64 threads, Python 3.13.0, process 11, 12
   app wiki                      failed to start: ValueError: no
   certificate                   self-signed: /srv/.tidegate/cert.pem for localhost, until 1970-02-01 (31 days left)
                                 Browsers warn of a self-signed one. `certificates` in the site file names a real one.
