@@ -97,11 +97,12 @@ impl App {
         match handled {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                responder.lock().fail();
+                let shown = self.shared.launch.development.then(|| failure::traceback(py, &error).ok()).flatten();
+                responder.lock().fail(shown);
                 failure::report(py, &request, &error);
             }
             Err(_) => {
-                responder.lock().fail();
+                responder.lock().fail(None);
                 log::line(&format!("panicked in {}", request.describe()));
             }
         }

@@ -174,11 +174,21 @@ impl Responder {
     }
 
     /// The app has been left by an exception: answers with a failure, or cuts the response short.
-    pub(super) fn fail(&mut self) {
+    /// `shown` is for the eyes of the app's developer: the answer itself, where there is one.
+    pub(super) fn fail(&mut self, shown: Option<String>) {
         if let Some(stream) = self.stream.take() {
             stream.pipe.end(End::Aborted, &self.shared.outbox);
         } else if let Some(reply) = self.reply.take() {
-            let failure = failure(Cause::AppError, self.request.direct);
+            let failure = match shown {
+                Some(text) => {
+                    let mut page = Reply::new(ReplyBody::Full(Bytes::from(text)));
+                    *page.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                    let plain = http::HeaderValue::from_static("text/plain; charset=utf-8");
+                    page.headers_mut().insert(header::CONTENT_TYPE, plain);
+                    page
+                }
+                None => failure(Cause::AppError, self.request.direct),
+            };
             self.shared.outbox.push(Event::Reply(reply, failure));
         }
     }
