@@ -174,6 +174,12 @@ pub struct App {
     pub heartbeat_timeout: Duration,
     /// Admission queue.
     pub queue: Queue,
+    /// Age from which on a request is logged, with its Python stack.
+    pub slow_request: Option<Duration>,
+    /// Whether the app's breaches of PEP 3333 are logged that would pass otherwise.
+    pub validate: bool,
+    /// Whether an exception tells the app that the client of a running request has gone.
+    pub cancel_when_client_gone: bool,
 }
 
 /// Where an app's Python comes from.

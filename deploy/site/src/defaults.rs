@@ -79,6 +79,16 @@ pub(crate) const QUEUE_SIZE: usize = 16_384;
 /// Longer than clients wait: the client's patience ends first, and then it leaves the queue.
 pub(crate) const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Off: which requests may take long only the operator knows; an app with streams or long polls would log each of
+/// them. `tidegate top` shows where requests are without it, and a request that times out is always logged.
+pub(crate) const SLOW_REQUEST: Option<Duration> = None;
+
+/// Off: what it finds works, and is for the app's developers.
+pub(crate) const VALIDATE: bool = false;
+
+/// Off: an exception at any line is nothing that apps are written for, and it costs the worker.
+pub(crate) const CANCEL_WHEN_CLIENT_GONE: bool = false;
+
 /// Bounds memory at some hundreds of megabytes even if every connection is busy.
 pub(crate) const CONNECTIONS: usize = 20_000;
 

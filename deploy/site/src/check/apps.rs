@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::check::paths::Base;
-use crate::check::{duration, environment, pool};
+use crate::check::{diagnosis, duration, environment, pool};
 use crate::checked::{App, Python, Queue, Threads};
 use crate::defaults;
 use crate::raw::{Node, Table};
@@ -33,6 +33,9 @@ pub(crate) const APP: &[&str] = &[
     "heartbeat",
     "heartbeat_timeout",
     "queue",
+    "slow_request",
+    "validate",
+    "cancel_when_client_gone",
 ];
 /// Keys of `threads`.
 pub(crate) const THREADS: &[&str] = &["min", "max"];
@@ -87,6 +90,7 @@ pub(crate) fn all(root: &Table<'_>, base: &Base) -> Apps {
 /// An app of which nothing but its target is said.
 fn plain(name: &str, wsgi: String, base: &Base) -> App {
     let pool = pool::Pool::default();
+    let diagnosis = diagnosis::Diagnosis::default();
     App {
         name: Arc::from(name),
         wsgi,
@@ -108,6 +112,9 @@ fn plain(name: &str, wsgi: String, base: &Base) -> App {
         heartbeat: defaults::HEARTBEAT,
         heartbeat_timeout: defaults::HEARTBEAT_TIMEOUT,
         queue: Queue { size: defaults::QUEUE_SIZE, timeout: defaults::QUEUE_TIMEOUT },
+        slow_request: diagnosis.slow_request,
+        validate: diagnosis.validate,
+        cancel_when_client_gone: diagnosis.cancel_when_client_gone,
     }
 }
 
@@ -134,6 +141,7 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
     let heartbeat = duration(&table, "heartbeat", default.heartbeat);
     let heartbeat_timeout = duration(&table, "heartbeat_timeout", default.heartbeat_timeout);
     let queue = table.read("queue", default.queue, |node| queue(&node));
+    let diagnosis = diagnosis::read(&table);
     let steady = match (heartbeat, heartbeat_timeout) {
         (Some(beat), Some(timeout)) if timeout < beat * 3 => {
             // Fewer would replace a worker for one late beat.
@@ -149,7 +157,7 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
         _ => Some(()),
     };
     steady?;
-    let pool = pool?;
+    let (pool, diagnosis) = (pool?, diagnosis?);
     Some(App {
         name: default.name,
         wsgi: wsgi?,
@@ -171,6 +179,9 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
         heartbeat: heartbeat?,
         heartbeat_timeout: heartbeat_timeout?,
         queue: queue?,
+        slow_request: diagnosis.slow_request,
+        validate: diagnosis.validate,
+        cancel_when_client_gone: diagnosis.cancel_when_client_gone,
     })
 }
 

@@ -4,6 +4,7 @@
 //! read from the disk, nothing is ever written.
 
 mod apps;
+mod diagnosis;
 mod environment;
 mod hosts;
 mod limits;

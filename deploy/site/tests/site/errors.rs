@@ -144,6 +144,10 @@ fn settings_of_an_app_say_what_was_expected() {
         ("queue: 100", "queue: 100: expected a table of keys"),
         ("queue: { size: 0 }", "queue.size: 0: expected a whole number from 1 to 1000000"),
         ("queue: { timeout: 0 }", "queue.timeout: 0: expected a duration from 1ms to 24h"),
+        ("slow_request: 5ms", "slow_request: \"5ms\": expected a duration from 10ms to 24h"),
+        ("slow_request: on", "slow_request: \"on\": expected a duration such as 500ms, 30s, 2m or 1h"),
+        ("validate: 1", "validate: 1: expected on or off"),
+        ("cancel_when_client_gone: 1s", "cancel_when_client_gone: \"1s\": expected on or off"),
     ] {
         let directory = Directory::new();
         let python = tidegate_host::venv_python(&directory.path().join("empty"));

@@ -37,6 +37,9 @@ fn a_file_with_one_app_is_enough() {
         memory_limit: None,
         warm_up: Vec::new(),
         queue: Queue { size: 16_384, timeout: seconds(60) },
+        slow_request: None,
+        validate: false,
+        cancel_when_client_gone: false,
     };
     let route =
         AppRoute { app: "app".into(), request_timeout: seconds(30), max_body: 100 << 20, mount: true, buffering: true };
@@ -129,7 +132,10 @@ apps:
     memory_limit: 1GiB
     warm_up: [/health, "/login?next=%2F"]
     queue: { size: 10, timeout: 2m }
-  admin: { wsgi: admin:app, threads: 100, processes: auto }
+    slow_request: 5s
+    validate: on
+    cancel_when_client_gone: yes
+  admin: { wsgi: admin:app, threads: 100, processes: auto, slow_request: off }
 limits: { connections: 7, handshake_timeout: 1s, header_timeout: 2s, header_size: 8KiB, header_fields: 50,
           keep_alive: 3s, client_timeout: 4s, body_size: 1GB, http2_streams: 9, drain_timeout: 5s,
           buffer_memory: 8KiB, buffer_disk: 2GB, buffer_response: 3MB, buffer_dir: spool }
@@ -199,7 +205,9 @@ log: { level: debug, access: no, format: json }
     let recycle = Recycle { requests: Some(200), lifetime: Some(seconds(240 * 3600)), memory: Some(512 << 20) };
     assert_eq!((shop.recycle, shop.replace, shop.memory_limit), (recycle, Replace::StopFirst, Some(1 << 30)));
     assert_eq!(shop.warm_up, ["/health", "/login?next=%2F"]);
+    assert_eq!((shop.slow_request, shop.validate, shop.cancel_when_client_gone), (Some(seconds(5)), true, true));
     let admin = site.app("admin").unwrap();
+    assert_eq!(admin.slow_request, None);
     assert_eq!(admin.threads, Threads { min: 4, max: 100 });
     assert!(admin.processes >= 1);
     assert_eq!(site.limits.connections, 7);
