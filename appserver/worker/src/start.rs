@@ -39,6 +39,9 @@ pub(crate) fn prepare(py: Python<'_>, directory: &Path) -> PyResult<()> {
         path.del_item(0)?;
     }
     path.insert(0, directory.to_string_lossy())?;
+    // Python takes the thread that first imports this for the main one: `threading.main_thread()` would name a thread of
+    // the pool, and the exit would wait for that to end.
+    py.import("threading")?;
     // Ctrl-C in a console reaches every process: the supervisor alone decides what it means.
     let signal = py.import("signal")?;
     signal.call_method1("signal", (signal.getattr("SIGINT")?, signal.getattr("SIG_IGN")?))?;

@@ -242,7 +242,11 @@ def sleeps(environ, start):
 
 def holds_gil(environ, start):
     import ctypes
-    ctypes.PyDLL(None).sleep(5)
+    # A C function that PyDLL calls keeps the GIL.
+    if os.name == "nt":
+        ctypes.PyDLL("kernel32").Sleep(5000)
+    else:
+        ctypes.PyDLL(None).sleep(5)
     return text(start, "held")
 
 

@@ -35,41 +35,53 @@ const DIRECT_IDLE_MS: u64 = 60_000;
 const PROD: Duration = Duration::from_millis(1);
 
 /// Serves one request.
-pub(super) async fn serve(
+///
+/// Not an `async fn`: hyper drops the future before its first poll when the connection's end comes with the request,
+/// and by then the slot that the request holds must have somebody who gives it back.
+pub(super) fn serve(
     shared: &'static Shared,
     link: Arc<Link>,
     request: http::Request<Incoming>,
-) -> Result<Reply, Infallible> {
+) -> impl Future<Output = Result<Reply, Infallible>> {
     let arrived = Instant::now();
     let (mut head, incoming) = request.into_parts();
-    let (dispatch, direct) = match head.headers.remove(INTERNAL).map(|value| dispatch(&value)) {
-        Some(Some(dispatch)) => (dispatch, false),
-        None => (defaults(head.version), true),
-        Some(None) => return Ok(failure(Cause::WorkerInvalid, true)),
-    };
-    let deadline = arrived + Duration::from_millis(dispatch.timeout_ms);
-    let unstarted = Unstarted { shared, number: (!direct).then_some(dispatch.number) };
-    let body = match read_small(&head, incoming, deadline).await {
-        Ok(body) => body,
-        Err(cause) => return Ok(failure(cause, direct)),
-    };
-    unstarted.started();
-    let request = Request::new(shared, head, body, dispatch, direct, arrived);
-    *link.latest.lock() = Some(Arc::clone(&request));
-    let abandoned = CutOnDrop(Some(&request));
+    let said = head.headers.remove(INTERNAL).map(|value| dispatch(&value));
+    let number = said.as_ref().and_then(|said| said.as_ref()).map(|dispatch| dispatch.number);
+    let unstarted = Unstarted { shared, number };
+    async move {
+        let (dispatch, direct) = match said {
+            Some(Some(dispatch)) => (dispatch, false),
+            None => (defaults(head.version), true),
+            Some(None) => return Ok(failure(Cause::WorkerInvalid, true)),
+        };
+        let deadline = arrived + Duration::from_millis(dispatch.timeout_ms);
+        let body = match read_small(&head, incoming, deadline).await {
+            Ok(body) => body,
+            Err(cause) => return Ok(failure(cause, direct)),
+        };
+        unstarted.started();
+        let request = Request::new(shared, head, body, dispatch, direct, arrived);
+        *link.latest.lock() = Some(Arc::clone(&request));
+        Ok(respond(shared, &request, deadline).await)
+    }
+}
+
+/// Gives the request to a thread and waits for the response, or answers at the deadline without it.
+async fn respond(shared: &'static Shared, request: &Arc<Request>, deadline: Instant) -> Reply {
+    let abandoned = CutOnDrop(Some(request));
     let (reply, response) = oneshot::channel();
-    follow(shared, shared.pool.submit(Job { request: Arc::clone(&request), reply }));
-    let outcome = match timeout_at(deadline.into(), response).await {
-        Ok(Ok(reply)) => Ok(reply),
+    follow(shared, shared.pool.submit(Job { request: Arc::clone(request), reply }));
+    let reply = match timeout_at(deadline.into(), response).await {
+        Ok(Ok(reply)) => reply,
         // The thread came back without a word: our own fault.
-        Ok(Err(_)) => Ok(failure(Cause::AppError, direct)),
+        Ok(Err(_)) => failure(Cause::AppError, request.direct),
         Err(_) => {
-            shared.watchdog.timed_out(shared, &request);
-            Ok(failure(Cause::WorkerTimeout, direct))
+            shared.watchdog.timed_out(shared, request);
+            failure(Cause::WorkerTimeout, request.direct)
         }
     };
     abandoned.keep();
-    outcome
+    reply
 }
 
 /// Does what the pool asks for.
