@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +14,8 @@ use crate::process;
 const ANSWER: Duration = Duration::from_secs(5);
 const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(45);
+const FIRST_PORT: u16 = 21_000;
+const PORTS: u16 = 10_000;
 
 /// How a program is asked to stop.
 #[derive(Clone, Copy)]
@@ -87,9 +90,18 @@ impl Drop for Server {
     }
 }
 
-/// A port that nothing listens on now.
+/// A port that nothing listens on now. Below those that systems give to clients: a thousand users of another server
+/// would take it before its own server is up.
 pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..PORTS {
+        let offset = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add((std::process::id() * 16) as u16);
+        let port = FIRST_PORT + offset % PORTS;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free")
 }
 
 /// Asks for `path` over plain HTTP: the status and the body.
