@@ -135,7 +135,7 @@ async fn hear_proxy(server: &Arc<Server>, mut lines: Reader, number: u64) {
             }
             Ok(Some(ToServer::Prepared { reload, error })) => server.ground.link.prepared(number, reload, error),
             Ok(Some(ToServer::Reload)) => server.ask_for_reload(),
-            Ok(Some(ToServer::Hello { .. } | ToServer::Status)) => {
+            Ok(Some(ToServer::Hello { .. } | ToServer::Status | ToServer::Inspect { .. })) => {
                 tracing::error!("the proxy sent a message that is not a proxy's");
                 return;
             }
@@ -152,6 +152,12 @@ async fn command(server: &Arc<Server>, mut lines: Reader, mut writer: Writer) {
     while let Ok(Some(request)) = lines.next().await {
         let answer = match request {
             ToServer::Status => FromServer::Status(status(server)),
+            ToServer::Inspect { stacks } => {
+                if !inspect(server, &mut writer, stacks).await {
+                    return;
+                }
+                FromServer::Status(status(server))
+            }
             ToServer::Reload => FromServer::Done { error: reload(server, &mut writer).await },
             _ => return tracing::warn!("a command sent a message that is not a command's"),
         };
@@ -159,6 +165,17 @@ async fn command(server: &Arc<Server>, mut lines: Reader, mut writer: Writer) {
             return;
         }
     }
+}
+
+/// Says what each worker is doing. A message for each, because together they may be too long for one.
+async fn inspect(server: &Server, writer: &mut Writer, stacks: bool) -> bool {
+    let state = server.ground.board.state();
+    for report in server.ground.inspections.ask_all(state, stacks).await {
+        if !write(writer, &FromServer::Inspected(report)).await {
+            return false;
+        }
+    }
+    true
 }
 
 fn status(server: &Server) -> StatusReport {

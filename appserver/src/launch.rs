@@ -81,6 +81,9 @@ impl WorkerProgram {
             timeout_grace_ms: milliseconds(app.timeout_grace),
             heartbeat_ms: milliseconds(app.heartbeat),
             development: self.development,
+            slow_request_ms: app.slow_request.map(milliseconds),
+            validate: app.validate,
+            cancel_when_client_gone: app.cancel_when_client_gone,
             mode,
         };
         let mut spawn = Spawn::new(python::find(app)?);

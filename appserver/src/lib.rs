@@ -25,6 +25,7 @@ mod check;
 mod complaint;
 mod control;
 mod end;
+mod inspect;
 mod launch;
 mod ledger;
 mod output;

@@ -21,6 +21,7 @@ use crate::board::{Board, Entry, View};
 use crate::channel::Channel;
 use crate::complaint::Complaints;
 use crate::end::End;
+use crate::inspect::Inspections;
 use crate::launch::WorkerProgram;
 use crate::ledger::{Counters, Ledger};
 use crate::proxy::ProxyLink;
@@ -39,6 +40,7 @@ pub(crate) struct Ground {
     pub(crate) board: Board,
     pub(crate) link: Arc<ProxyLink>,
     pub(crate) ledger: Ledger,
+    pub(crate) inspections: Inspections,
     pub(crate) pools_started: AtomicU64,
 }
 

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::board::Board;
 use crate::channel::{self, Channel};
 use crate::control;
+use crate::inspect::Inspections;
 use crate::launch::{self, WorkerProgram};
 use crate::ledger::Ledger;
 use crate::pool::{Ground, Pool, PoolRemote};
@@ -82,6 +83,7 @@ pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver
         board: Board::new(),
         link: Arc::default(),
         ledger: Ledger::default(),
+        inspections: Inspections::default(),
         pools_started: 0.into(),
     });
     // One waiting request is enough: reloads do not overlap.

@@ -5,7 +5,7 @@ use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_contract::{FromWorker, Generation, Lines, Mode, PROTOCOL, ToWorker};
+use tidegate_contract::{FromWorker, Generation, Interruption, Lines, Mode, PROTOCOL, ToWorker};
 use tidegate_host::{Child, Endpoint};
 use tidegate_site::App;
 use tokio::io::WriteHalf;
@@ -15,6 +15,7 @@ use tokio::time::{self, Instant};
 
 use crate::channel::{Channel, Connection};
 use crate::end::End;
+use crate::inspect::Desk;
 use crate::launch::{self, LaunchError, WorkerProgram};
 use crate::output::{self, Source};
 use crate::proxy::ProxyLink;
@@ -55,14 +56,14 @@ pub(crate) enum News {
     /// Heartbeats are missing.
     Silent,
     /// To be replaced.
-    Condemned { returned: bool },
+    Condemned { returned: bool, because: Interruption },
     /// It is no more; the last news.
     Ended(End),
 }
 
 /// Starts the process and stays with it to its end. `stop` holds until when requests may run.
-pub(crate) async fn run(job: Job, stop: oneshot::Receiver<Instant>) {
-    let end = match Life::start(&job).await {
+pub(crate) async fn run(job: Job, desk: Desk, stop: oneshot::Receiver<Instant>) {
+    let end = match Life::start(&job, desk).await {
         Ok(life) => life.live(stop).await,
         Err(error) => End::NotStarted(error.to_string()),
     };
@@ -107,6 +108,7 @@ struct Life<'a> {
     arrival: crate::channel::Arrival,
     output: JoinSet<()>,
     watchdog: Watchdog,
+    desk: Desk,
     start_until: Instant,
     warming: JoinSet<Result<(), WarmUpError>>,
     lines: Option<Lines<tokio::io::ReadHalf<tidegate_host::LocalStream>>>,
@@ -117,7 +119,7 @@ struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    async fn start(job: &'a Job) -> Result<Self, LaunchError> {
+    async fn start(job: &'a Job, desk: Desk) -> Result<Self, LaunchError> {
         let token = launch::token()?;
         let arrival = job.channel.expect(token.clone());
         let until = Instant::now() + job.app.start_timeout;
@@ -141,6 +143,7 @@ impl<'a> Life<'a> {
             arrival,
             output,
             watchdog,
+            desk,
             start_until: until,
             warming: JoinSet::new(),
             lines: None,
@@ -182,6 +185,7 @@ impl<'a> Life<'a> {
                         Err(error) => End::Exited(error.to_string()),
                     };
                 }
+                () = self.desk.next(), if self.writer.is_some() => self.ask().await,
                 until = &mut stop, if stoppable => {
                     stoppable = false;
                     self.stop(until.unwrap_or_else(|_| Instant::now())).await;
@@ -255,7 +259,39 @@ impl<'a> Life<'a> {
             FromWorker::SlotBack { dispatch } => {
                 self.job.link.slot_back(&self.job.app.name, self.job.generation, dispatch);
             }
-            FromWorker::Condemned { returned } => self.job.tell(News::Condemned { returned }).await,
+            FromWorker::Condemned { returned, because } => {
+                self.job.tell(News::Condemned { returned, because }).await;
+            }
+            FromWorker::Inspected { ask, inspection } => {
+                self.desk.answered(ask, inspection);
+                self.ask().await;
+            }
+            FromWorker::Slow { request_id, method, path, age_ms, stack, no_stack } => {
+                tracing::warn!(
+                    app = %self.job.app.name,
+                    worker = self.job.slot,
+                    pid = self.pid,
+                    request_id,
+                    method,
+                    path,
+                    age_ms,
+                    stack,
+                    no_stack,
+                    "request is slow"
+                );
+            }
+            FromWorker::Violation { request_id, method, path, violation } => {
+                tracing::warn!(
+                    app = %self.job.app.name,
+                    worker = self.job.slot,
+                    pid = self.pid,
+                    request_id,
+                    method,
+                    path,
+                    violation,
+                    "the app breaks a rule of WSGI (PEP 3333)"
+                );
+            }
             FromWorker::TimedOut { request_id, method, path, age_ms, stack, no_stack } => {
                 tracing::warn!(
                     app = %self.job.app.name,
@@ -278,6 +314,16 @@ impl<'a> Life<'a> {
     async fn ready(&mut self) {
         self.watchdog.ready(Instant::now());
         self.job.tell(News::Ready).await;
+    }
+
+    /// Passes on what is asked of the process.
+    async fn ask(&mut self) {
+        if let Some(writer) = &mut self.writer
+            && let Some((ask, stacks)) = self.desk.due()
+        {
+            // As short as the word to stop; a channel that failed is noticed where it is read.
+            let _ = time::timeout(EXIT_TIME, Lines::write(writer, &ToWorker::Inspect { ask, stacks })).await;
+        }
     }
 
     async fn stop(&mut self, until: Instant) {

@@ -181,7 +181,9 @@ impl Control {
             }
             FromServer::Done { error: Some(reason) } => error!(%reason, "reload failed"),
             FromServer::Done { error: None } | FromServer::Progress { .. } => {}
-            FromServer::Hello { .. } | FromServer::Status(_) => warn!("unexpected message on the control channel"),
+            FromServer::Hello { .. } | FromServer::Status(_) | FromServer::Inspected(_) => {
+                warn!("unexpected message on the control channel");
+            }
         }
         Ok(())
     }

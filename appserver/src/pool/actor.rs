@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_contract::{AppPhase, Generation, RestartReason, WorkerPhase, WorkerState};
+use tidegate_contract::{AppPhase, Generation, Interruption, RestartReason, WorkerPhase, WorkerState};
 use tidegate_site::App;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -175,7 +175,8 @@ impl Actor {
             link: Arc::clone(&self.ground.link),
             news: self.news_sender.clone(),
         };
-        self.tasks.spawn(worker::run(job, stopped));
+        let desk = self.ground.inspections.desk(&self.app.name, generation);
+        self.tasks.spawn(worker::run(job, desk, stopped));
     }
 
     async fn heard(&mut self, generation: Generation, news: News) {
@@ -207,16 +208,15 @@ impl Actor {
                 );
                 self.slots.silent(generation);
             }
-            News::Condemned { returned } => {
+            News::Condemned { returned, because } => {
                 if self.slots.condemned(generation, Instant::now()) {
                     let why = if returned { "its thread was interrupted" } else { "its thread did not come back" };
-                    tracing::warn!(
-                        app,
-                        worker = slot,
-                        pid,
-                        "a request timed out and {why}: the worker is being replaced"
-                    );
-                    self.counters.count(RestartReason::Timeout, 1);
+                    let (what, reason) = match because {
+                        Interruption::Timeout => ("a request timed out", RestartReason::Timeout),
+                        Interruption::ClientGone => ("a request's client has gone", RestartReason::ClientGone),
+                    };
+                    tracing::warn!(app, worker = slot, pid, "{what} and {why}: the worker is being replaced");
+                    self.counters.count(reason, 1);
                 }
             }
             News::Ended(end) => {

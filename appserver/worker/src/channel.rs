@@ -100,6 +100,7 @@ async fn read(mut lines: Lines<ReadHalf<LocalStream>>, stop: impl Fn(Duration)) 
     while let Some(message) = lines.next().await? {
         match message {
             ToWorker::Stop { drain_ms } => stop(Duration::from_millis(drain_ms)),
+            ToWorker::Inspect { .. } => {}
         }
     }
     Ok(())

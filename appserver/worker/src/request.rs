@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::request::Parts;
 use parking_lot::Mutex;
-use tidegate_contract::{Dispatch, FromWorker};
+use tidegate_contract::{Dispatch, FromWorker, Interruption};
 use tokio::sync::oneshot;
 
 use crate::io::Reply;
@@ -112,7 +112,7 @@ impl Request {
     /// Tells the supervisor to replace this process, once per request.
     pub(crate) fn condemn(&self, returned: bool) {
         if self.state.fetch_or(CONDEMNED, Ordering::AcqRel) & CONDEMNED == 0 {
-            self.shared.supervisor.say(FromWorker::Condemned { returned });
+            self.shared.supervisor.say(FromWorker::Condemned { returned, because: Interruption::Timeout });
         }
     }
 

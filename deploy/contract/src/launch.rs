@@ -36,6 +36,12 @@ pub struct Launch {
     pub heartbeat_ms: u64,
     /// Whether people develop the app here: then exceptions are shown in the browser.
     pub development: bool,
+    /// Age in milliseconds from which on a request is reported as slow.
+    pub slow_request_ms: Option<u64>,
+    /// Whether the app's breaches of PEP 3333 are reported that would pass otherwise.
+    pub validate: bool,
+    /// Whether an exception tells the app that the client of a running request has gone.
+    pub cancel_when_client_gone: bool,
     /// What to do.
     pub mode: Mode,
 }

@@ -6,17 +6,19 @@
 
 mod cause;
 mod dispatch;
+mod inspect;
 mod launch;
 mod lines;
 mod message;
 
 pub use cause::Cause;
 pub use dispatch::{Dispatch, DispatchError, INTERNAL_HEADER, Outcome};
+pub use inspect::{Frame, InFlight, InspectReport, Inspection, WorkerReport};
 pub use launch::{LAUNCH_VARIABLE, Launch, Mode};
 pub use lines::{LineError, Lines, MAX_LINE};
 pub use message::{
-    AppPhase, AppState, CertificateReport, FromServer, FromWorker, Generation, ListenerReport, PoolState, ProxyReport,
-    RestartReason, Role, StatusReport, ToServer, ToWorker, WorkerPhase, WorkerState,
+    AppPhase, AppState, CertificateReport, FromServer, FromWorker, Generation, Interruption, ListenerReport, PoolState,
+    ProxyReport, RestartReason, Role, StatusReport, ToServer, ToWorker, WorkerPhase, WorkerState,
 };
 
 /// Version of everything in this crate. Programs that differ in it refuse each other.

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Inspection, WorkerReport};
+
 /// Who opened a control channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +49,11 @@ pub enum ToServer {
     Reload,
     /// Command: asks for a [`StatusReport`].
     Status,
+    /// Command: asks what every worker is doing: one [`FromServer::Inspected`] for each, then [`FromServer::Status`].
+    Inspect {
+        /// Whether with the whole stack of each request.
+        stacks: bool,
+    },
 }
 
 /// From the app server to proxy or command. `Hello` is first, once.
@@ -97,6 +104,8 @@ pub enum FromServer {
     },
     /// Command: the answer to [`ToServer::Status`].
     Status(StatusReport),
+    /// Command: a worker's part of the answer to [`ToServer::Inspect`].
+    Inspected(WorkerReport),
     /// Command: the end of a reload.
     Done {
         /// Why nothing was changed; nothing on success.
@@ -209,11 +218,13 @@ pub enum RestartReason {
     Lifetime,
     /// Recycled: it had grown beyond `recycle.memory`.
     Memory,
+    /// A thread was interrupted because the client of its request had gone.
+    ClientGone,
 }
 
 impl RestartReason {
     /// Every reason, for metrics that show zero before the first restart.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Died,
         Self::Timeout,
         Self::Frozen,
@@ -224,6 +235,7 @@ impl RestartReason {
         Self::Requests,
         Self::Lifetime,
         Self::Memory,
+        Self::ClientGone,
     ];
 
     /// The metric label.
@@ -239,6 +251,7 @@ impl RestartReason {
             Self::Requests => "requests",
             Self::Lifetime => "lifetime",
             Self::Memory => "memory",
+            Self::ClientGone => "client_gone",
         }
     }
 }
@@ -310,6 +323,13 @@ pub enum ToWorker {
         /// Milliseconds until running requests are given up.
         drain_ms: u64,
     },
+    /// Say what runs, within two seconds.
+    Inspect {
+        /// Returned in the answer.
+        ask: u64,
+        /// Whether with the whole stack of each request.
+        stacks: bool,
+    },
 }
 
 /// From a worker to the app server. `Hello` is first, once.
@@ -372,5 +392,52 @@ pub enum FromWorker {
     Condemned {
         /// Whether the thread came back.
         returned: bool,
+        /// Why it was interrupted.
+        #[serde(default)]
+        because: Interruption,
     },
+    /// A request has reached `slow_request_ms`; it goes on.
+    Slow {
+        /// The request id.
+        request_id: String,
+        /// The method.
+        method: String,
+        /// The raw path, without its query.
+        path: String,
+        /// Milliseconds since the request arrived at the worker.
+        age_ms: u64,
+        /// The Python stack of its thread, or nothing with the reason in `no_stack`.
+        stack: Option<String>,
+        /// Why there is no stack.
+        no_stack: Option<String>,
+    },
+    /// The app has broken a rule of PEP 3333, and was served all the same.
+    Violation {
+        /// The id of the request in which it did.
+        request_id: String,
+        /// The method.
+        method: String,
+        /// The raw path, without its query.
+        path: String,
+        /// What it did, and what the rule is.
+        violation: String,
+    },
+    /// Answers [`ToWorker::Inspect`].
+    Inspected {
+        /// From the question.
+        ask: u64,
+        /// The answer.
+        inspection: Inspection,
+    },
+}
+
+/// Why a thread was interrupted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interruption {
+    /// Its request passed its deadline.
+    #[default]
+    Timeout,
+    /// The client of its request has gone.
+    ClientGone,
 }
