@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use tidegate_contract::{ProxyReport, RestartReason, StatusReport, WorkerPhase};
+use tidegate_contract::{RestartReason, StatusReport, WorkerPhase};
 use tidegate_host::{Output, Spawn};
 use tidegate_tests::program::executable;
 use tidegate_tests::wait::{bounded, eventually};
@@ -116,7 +116,7 @@ async fn an_app_that_cannot_run_twice_is_replaced_without_a_lost_request() {
         assert_eq!(finished.code, 0, "{finished:?}");
         assert!(finished.stdout.contains("its workers stop before new ones start"), "{finished:?}");
     };
-    tokio::join!(reload, serve_until_replaced(&running, "/", RestartReason::Reload, 1));
+    tokio::join!(reload, serve_until_replaced(&running, "/", RestartReason::Requests, 8));
     // Nobody ever found the port taken.
     let status = running.status().await;
     assert_eq!(restarts(&status, RestartReason::ImportFailed), 0);
@@ -188,9 +188,7 @@ async fn watching_reloads_changed_code_and_shows_tracebacks() {
     let mut up = spawn.start().unwrap();
     let mut said = BufReader::new(up.take_stdout().unwrap()).lines();
     let mut errors = BufReader::new(up.take_stderr().unwrap()).lines();
-    let mut running = Running { site, appserver: None, proxy: None, report: ProxyReport::default() };
-    running.report = eventually("the proxy's report", async || running.try_status().await?.proxy).await;
-    running.wait_until_ready().await;
+    let running = Running::started_elsewhere(site).await;
     running.get("/").await.assert_text(200, "one");
 
     running.site.put("changing.py", code("two"));

@@ -42,6 +42,16 @@ impl Running {
         running
     }
 
+    /// A site whose programs something else starts, such as `tidegate up`: waits until they serve. Its file
+    /// is written already.
+    pub async fn started_elsewhere(site: Site) -> Self {
+        let control = tidegate_site::load(&site.config()).unwrap_or_else(|error| panic!("{error}")).control_endpoint();
+        let mut running = Self { site, appserver: None, proxy: None, report: ProxyReport::default(), control };
+        running.report = eventually("the proxy's report", async || running.try_status().await?.proxy).await;
+        running.wait_until_ready().await;
+        running
+    }
+
     /// Starts the app server (again).
     pub fn start_appserver(&mut self) {
         self.appserver = Some(Program::start("tidegate-appserver", &self.site.config()));
