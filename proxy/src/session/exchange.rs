@@ -12,7 +12,7 @@ use pingora_core::protocols::http::server::{ReusableHttpStream, Session as Serve
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::timeout;
 
-use crate::listener::stream::Hold;
+use crate::listener::stream::{Hold, close_lingering};
 
 /// A piece of a body up to this size is joined with the header before it.
 const JOINED: usize = 12 << 10;
@@ -192,7 +192,30 @@ impl Exchange {
             return None;
         }
         self.session.set_total_drain_timeout(Some(self.patience));
-        self.session.finish().await.ok().flatten()
+        if let ServerSession::H1(session) = &mut self.session
+            && !session.will_keepalive()
+            && !session.is_body_done()
+        {
+            // pingora would close at once, and the reset that answers the rest of the body would take
+            // the response with it.
+            self.close_lingering().await;
+            return None;
+        }
+        match self.session.finish().await {
+            Ok(reusable) => reusable,
+            Err(error) => {
+                tracing::debug!(%error, "the connection could not be finished");
+                None
+            }
+        }
+    }
+
+    async fn close_lingering(self) {
+        if let ServerSession::H1(mut session) = self.session
+            && session.finish_body().await.is_ok()
+        {
+            close_lingering(&mut session.into_inner()).await;
+        }
     }
 
     /// Sets what frames the body; says whether the head is all there is.
