@@ -44,6 +44,23 @@ fn assert_in_order(response: &Response) {
     assert!(right, "bytes are in another order");
 }
 
+/// Asks for a response and reads its head alone: it runs, and its body waits.
+async fn unread(running: &Running, target: &str) -> (Connection, Response) {
+    let mut connection = running.http().await;
+    connection.request("GET", target, &[], b"").await;
+    let head = connection.head("GET").await;
+    (connection, head)
+}
+
+/// Reads what is left of a response.
+async fn read((mut connection, mut response): (Connection, Response)) -> Response {
+    while let Some(piece) = connection.piece().await {
+        response.body.extend_from_slice(&piece);
+    }
+    response.end = connection.end();
+    response
+}
+
 /// Nothing waits and nothing is left behind.
 async fn assert_empty(running: &Running) {
     running.wait_metric(DISK, &[], 0.0).await;
@@ -109,21 +126,23 @@ async fn a_large_upload_waits_on_the_disk_and_leaves_nothing_there() {
 #[tokio::test]
 async fn a_slow_reader_does_not_hold_a_python_thread() {
     let running = one_thread("reader").await;
-    let mut slow = running.http().await;
-    slow.request("GET", &format!("/large?{LARGE}"), &[], b"").await;
-    let mut over_http2 = running.http2().await;
-    // Its window is 64 KiB, and nobody opens it further.
-    let unread = over_http2.open("GET", "/large?1000000", &[], false).await.head().await;
-    assert_eq!(unread.0.status, 200);
+    let slow = unread(&running, &format!("/large?{LARGE}")).await;
     running.get("/quick").await.assert_text(200, "quick");
     assert!(running.metric(DISK, &[]).await > 0.0);
-    assert_large(&slow.response("GET").await, LARGE);
-    drop(unread);
+    assert_large(&read(slow).await, LARGE);
+    assert_empty(&running).await;
+
+    let mut over_http2 = running.http2().await;
+    // Its window is 64 KiB, and nobody opens it further.
+    let stopped = over_http2.open("GET", "/large?1000000", &[], false).await.head().await;
+    assert_eq!(stopped.0.status, 200);
+    running.get("/quick").await.assert_text(200, "quick");
+    assert!(running.metric(DISK, &[]).await > 0.0);
+    drop(stopped);
     assert_empty(&running).await;
 
     // A client that gives up takes what waited for it with it.
-    let mut gone = running.http().await;
-    gone.request("GET", &format!("/large?{LARGE}"), &[], b"").await;
+    let gone = unread(&running, &format!("/large?{LARGE}")).await;
     running.get("/quick").await.assert_text(200, "quick");
     assert!(running.metric(DISK, &[]).await > 0.0);
     drop(gone);
@@ -146,10 +165,9 @@ async fn a_response_over_its_limit_waits_in_the_app_and_arrives_whole() {
 #[tokio::test]
 async fn a_response_that_breaks_is_cut_for_a_slow_reader_too() {
     let running = one_thread("breaks").await;
-    let mut slow = running.http().await;
-    slow.request("GET", &format!("/breaks?{LARGE}"), &[], b"").await;
+    let slow = unread(&running, &format!("/breaks?{LARGE}")).await;
     running.get("/quick").await.assert_text(200, "quick");
-    let broken = slow.response("GET").await;
+    let broken = read(slow).await;
     assert_eq!((broken.status, broken.end), (200, End::Cut));
     assert!(running.metric(FILES, &[]).await > 0.0 && !broken.body.is_empty());
     assert_in_order(&broken);
@@ -292,15 +310,9 @@ async fn a_route_without_buffering_streams_both_ways() {
     slow.send("5\r\nlater\r\n0\r\n\r\n").await;
     slow.response("POST").await.assert_text(200, "first later");
 
-    let mut reader = running.http().await;
-    reader.request("GET", &format!("/large?{LARGE}"), &[], b"").await;
-    assert_eq!(reader.head("GET").await.status, 200);
+    let reader = unread(&running, &format!("/large?{LARGE}")).await;
     assert_eq!(running.metric("tidegate_backend_in_flight", &[]).await, 1.0, "the thread waits for its client");
-    let mut received = 0;
-    while let Some(piece) = reader.piece().await {
-        received += piece.len();
-    }
-    assert_eq!(received, LARGE);
+    assert_large(&read(reader).await, LARGE);
     assert_eq!(running.metric(FILES, &[]).await, 0.0);
 }
 
