@@ -176,14 +176,17 @@ fn is_watched(name: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn files(stamps: &[(&str, u64)]) -> Files {
+    type Found = &'static [(&'static str, u64)];
+    type Told = &'static [&'static str];
+
+    fn files(stamps: Found) -> Files {
         stamps.iter().map(|(name, length)| (PathBuf::from(name), (None, *length))).collect()
     }
 
     #[test]
     fn a_change_is_told_when_it_has_settled() {
         let mut watch = Watch::new(files(&[("a.py", 1), ("b.py", 1)]));
-        let steps: [(&[(&str, u64)], &[&str]); 12] = [
+        let steps: [(Found, Told); 12] = [
             (&[("a.py", 1), ("b.py", 1)], &[]),
             (&[("a.py", 2), ("b.py", 1)], &[]),
             (&[("a.py", 2), ("b.py", 1)], &["a.py"]),
