@@ -229,7 +229,7 @@ async fn watching_reloads_changed_code_and_shows_tracebacks() {
     running.get("/").await.assert_text(200, "two");
 
     let failed = running.get("/fail").await;
-    assert_eq!((failed.status, failed.header("content-type")), (500, Some("text/plain; charset=utf-8")));
+    assert_eq!(failed.status, 500);
     assert!(failed.text().contains("Traceback") && failed.text().contains("LookupError: shown"), "{failed:?}");
     up.kill().unwrap();
     bounded("the end of tidegate up", up.wait()).await.unwrap();
