@@ -16,12 +16,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tidegate_host::{Endpoint, LocalStream};
+use tidegate_host::Endpoint;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::buffer::{Reading, Stored};
 use crate::metrics::Held;
+use crate::upstream::stream::{Deaf, WorkerStream};
 
 /// How long to wait for a worker's endpoint: a full backlog or a busy pipe.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +37,7 @@ const RESPONSE_BUFFER: usize = 256 << 10;
 pub(super) struct Connection {
     send: http1::SendRequest<RequestBody>,
     driver: Driver,
+    deaf: Deaf,
     _open: Held,
 }
 
@@ -43,7 +45,7 @@ pub(super) struct Connection {
 /// answered by that drop alone.
 struct Driver(Option<Pin<Box<Http1>>>);
 
-type Http1 = http1::Connection<TokioIo<LocalStream>, RequestBody>;
+type Http1 = http1::Connection<TokioIo<WorkerStream>, RequestBody>;
 
 impl Driver {
     /// Does what can be done now; says whether the connection is still open.
@@ -72,20 +74,21 @@ pub(super) enum CallError {
 impl Connection {
     /// Opens a connection.
     pub(super) async fn open(endpoint: &Endpoint, open: Held) -> io::Result<Self> {
-        let stream = tidegate_host::connect(endpoint, Instant::now() + CONNECT_TIMEOUT).await?;
+        let stream = WorkerStream::new(tidegate_host::connect(endpoint, Instant::now() + CONNECT_TIMEOUT).await?);
+        let deaf = stream.deaf();
         let (send, driver) = http1::Builder::new()
             .max_headers(RESPONSE_FIELDS)
             .max_buf_size(RESPONSE_BUFFER)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
-        Ok(Self { send, driver: Driver(Some(Box::pin(driver))), _open: open })
+        Ok(Self { send, driver: Driver(Some(Box::pin(driver))), deaf, _open: open })
     }
 
     /// Whether the connection can take a request: open, and done with the last one.
     pub(super) fn is_usable(&mut self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.driver.drive(&mut cx) && self.send.is_ready()
+        self.driver.drive(&mut cx) && self.send.is_ready() && !self.deaf.is_set()
     }
 
     /// Sends a request and reads the head of its response.

@@ -6,6 +6,7 @@
 mod admission;
 mod call;
 mod connection;
+mod stream;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
