@@ -24,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 /// Held bytes are written out when they come to this much.
 const HELD_MAX: usize = 16 << 10;
 /// How long a closing connection reads what the client still sends, and how much of it.
-const LINGER: (Duration, usize) = (Duration::from_secs(2), 4 << 20);
+const LINGER: (Duration, usize) = (Duration::from_secs(5), 256 << 20);
 
 /// Whether writes are held back until a flush; shared with the session that writes.
 #[derive(Debug, Clone, Default)]

@@ -10,6 +10,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use pingora_core::protocols::http::server::{ReusableHttpStream, Session as ServerSession};
 use pingora_http::{RequestHeader, ResponseHeader};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::listener::stream::{Hold, close_lingering};
@@ -61,6 +62,7 @@ pub(crate) struct Exchange {
     head_sent: bool,
     sent: u64,
     keep_alive: bool,
+    stopping: watch::Receiver<bool>,
     /// The connection's end is the response's.
     ends_with_connection: bool,
 }
@@ -71,8 +73,18 @@ pub(crate) type Reusable = Option<ReusableHttpStream>;
 impl Exchange {
     /// An exchange whose request header has been read. `hold` joins writes on HTTP/1.1;
     /// `patience` bounds every single read and write.
-    pub(super) fn new(session: ServerSession, hold: Option<Hold>, patience: Duration, keep_alive: bool) -> Self {
-        Self { session, hold, patience, head_sent: false, sent: 0, keep_alive, ends_with_connection: false }
+    pub(super) fn new(
+        mut session: ServerSession,
+        hold: Option<Hold>,
+        patience: Duration,
+        keep_alive: bool,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        if let ServerSession::H1(session) = &mut session {
+            // Every read here has a timer of its own.
+            session.set_read_timeout(None);
+        }
+        Self { session, hold, patience, head_sent: false, sent: 0, keep_alive, stopping, ends_with_connection: false }
     }
 
     /// The request's header.
@@ -244,6 +256,9 @@ impl Exchange {
                     self.ends_with_connection = true;
                 }
             }
+        }
+        if *self.stopping.borrow() {
+            self.keep_alive = false;
         }
         if !self.keep_alive {
             self.session.set_keepalive(None);

@@ -84,7 +84,8 @@ pub(super) async fn serve(
         // The session knows what the request asks for (HTTP/1.0 has to ask for it to stay).
         let keep_alive = session.get_keepalive().is_some() && !*shutdown.borrow();
         session.set_keepalive(keep_alive.then_some(0));
-        let exchange = Exchange::new(session, Some(hold.clone()), live.site.limits.client_timeout, keep_alive);
+        let patience = live.site.limits.client_timeout;
+        let exchange = Exchange::new(session, Some(hold.clone()), patience, keep_alive, shutdown.clone());
         let Some(exchange) = request::answer(exchange, &origin, &shared, live).await else { return };
         let Some(reusable) = exchange.finish().await else { return };
         let (next, rest) = reusable.into_parts();

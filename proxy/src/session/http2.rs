@@ -74,11 +74,12 @@ pub(super) async fn serve(
                 let origin = origin.clone();
                 let shared = Arc::clone(&shared);
                 let stream = streams.begin();
+                let stopping = shutdown.clone();
                 let task = shared.tasks.begin();
                 tokio::spawn(async move {
                     let live = shared.live.load_full();
                     let patience = live.site.limits.client_timeout;
-                    let exchange = Exchange::new(ServerSession::new_http2(session), None, patience, true);
+                    let exchange = Exchange::new(ServerSession::new_http2(session), None, patience, true, stopping);
                     if let Some(exchange) = request::answer(exchange, &origin, &shared, live).await {
                         exchange.finish().await;
                     }
