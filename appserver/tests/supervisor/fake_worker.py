@@ -70,6 +70,8 @@ def answer():
             connection.sendall(f"HTTP/1.1 {settings['answer']} x\r\nContent-Length: 2\r\n\r\nok".encode())
 
 
+# Only the first process serves that much: its replacement is to stay.
+served = int(settings.get("requests", 0)) if launch["generation"] == 1 else 0
 if "answer" in settings:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(mode["endpoint"].removeprefix("unix:"))
@@ -83,7 +85,7 @@ while True:
     try:
         chunk = channel.recv(4096)
     except TimeoutError:
-        say(type="beat", busy=1, threads=2, requests=int(settings.get("requests", 0)))
+        say(type="beat", busy=1, threads=2, requests=served)
         continue
     if not chunk:
         sys.exit(9)

@@ -8,17 +8,9 @@ use crate::harness::{RunningServer, TestSite};
 #[tokio::test]
 async fn a_worker_that_has_served_enough_is_replaced_by_one_that_is_ready_before() {
     let site = TestSite::new("recycle: { requests: 100 }");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
-    drop(proxy);
-    server.stop().await;
-
     site.behave("serve requests=111");
     let server = RunningServer::start(&site);
     let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
-    site.behave("serve");
     proxy.until_phases(&[(1, Draining), (2, Ready)]).await;
     assert_eq!(proxy.restarts(), [("requests", 1)]);
     proxy.say(&ToServer::Drained { app: "shop".to_owned(), generation: 1 }).await;
@@ -32,7 +24,7 @@ async fn a_worker_is_recycled_after_its_time() {
     let site = TestSite::new("recycle: { lifetime: 200ms }");
     let server = RunningServer::start(&site);
     let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until("a replacement", |app| app.workers.iter().any(|worker| worker.generation == 2)).await;
+    proxy.until("a replacement", |app| app.workers.iter().any(|worker| worker.generation >= 2)).await;
     assert_eq!(proxy.restarts()[0].0, "lifetime");
     drop(proxy);
     server.stop().await;
