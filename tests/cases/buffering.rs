@@ -188,6 +188,17 @@ async fn a_chunked_upload_reaches_the_app_with_its_length() {
 }
 
 #[tokio::test]
+async fn an_app_that_does_not_read_a_large_upload_is_heard() {
+    let running = one_thread("unheard").await;
+    let mut connection = running.http().await;
+    for _ in 0..20 {
+        connection.post("/quick", &[], &bytes(1_000_000)).await.assert_text(200, "quick");
+    }
+    assert_eq!(running.metric("tidegate_backend_failures_total", &[]).await, 0.0);
+    assert_empty(&running).await;
+}
+
+#[tokio::test]
 async fn a_client_that_asks_first_is_answered_by_the_proxy() {
     let running = site("expect", "body_size: 100B").start().await;
     let ask = |length: u32| {
