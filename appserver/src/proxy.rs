@@ -15,6 +15,8 @@ pub(crate) struct ProxyLink {
     session: Mutex<Option<Session>>,
     /// The number of the current session; 0 without one.
     present: watch::Sender<u64>,
+    /// Counts reports: a proxy reports after its hello and after each commit.
+    reports: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,11 @@ impl ProxyLink {
         self.present.subscribe()
     }
 
+    /// Follows the reports from now on.
+    pub(crate) fn watch_reports(&self) -> watch::Receiver<u64> {
+        self.reports.subscribe()
+    }
+
     /// The current session's number, or 0.
     pub(crate) fn current(&self) -> u64 {
         *self.present.borrow()
@@ -69,6 +76,7 @@ impl ProxyLink {
     pub(crate) fn reported(&self, number: u64, report: ProxyReport) -> bool {
         let mut is_first = false;
         self.with(number, |session| is_first = session.report.replace(report).is_none());
+        self.reports.send_modify(|reports| *reports += 1);
         is_first
     }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -11,6 +12,7 @@ use tidegate_host::{Endpoint, Signal};
 use tidegate_site::Site;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time;
 
 use crate::board::Board;
 use crate::channel::{self, Channel};
@@ -20,6 +22,9 @@ use crate::launch::{self, WorkerProgram};
 use crate::ledger::Ledger;
 use crate::pool::{Ground, Pool, PoolRemote};
 use crate::reload::{self, Prepared, Progress, ReloadError};
+
+/// For the proxy to report that it switched to what was committed.
+const SWITCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the app server could not run.
 #[derive(Debug, Error)]
@@ -206,6 +211,7 @@ impl Server {
             _ = stopping.wait_for(|stopping| *stopping) => return Err(ReloadError::Stopping),
             prepared = reload::prepare(&site, old, &self.ground, progress) => prepared?,
         };
+        let mut switched = self.ground.link.watch_reports();
         let (new, old) = match self.commit(&mut prepared) {
             Ok(pools) => pools,
             Err(error) => {
@@ -218,6 +224,10 @@ impl Server {
         }
         for pool in old {
             pool.leave(false).await;
+        }
+        // Whoever asked may rely on the new configuration when told that it is done.
+        if self.ground.link.current() != 0 && time::timeout(SWITCH_TIMEOUT, switched.changed()).await.is_err() {
+            tracing::warn!("the proxy has not reported that it switched to the new configuration");
         }
         progress.say("committed; the workers before it drain".to_owned());
         Ok(())
