@@ -20,6 +20,8 @@ use crate::ledger::Counters;
 use crate::slots::{Action, Purpose, Slots};
 use crate::worker::{self, Job, News};
 
+/// A worker that reaches its memory limit sooner leaks very much, or its limit is too low.
+const SOON: Duration = Duration::from_secs(60);
 /// Figures of heartbeats are published this often; everything else at once.
 const FIGURES: Duration = Duration::from_secs(1);
 
@@ -149,6 +151,15 @@ impl Actor {
             memory_bytes = bytes,
             "worker is being recycled"
         );
+        let started = self.workers.get(&generation).map(|worker| worker.started);
+        if reason == RestartReason::Memory && started.is_some_and(|started| started.elapsed() < SOON) {
+            tracing::warn!(
+                app = &*self.app.name,
+                worker = slot,
+                pid,
+                "its memory reached recycle.memory soon after its start: the limit may be below what the app needs"
+            );
+        }
     }
 
     fn start(&mut self, slot: u32) {
