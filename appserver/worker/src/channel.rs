@@ -10,6 +10,7 @@ use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Duration, Instant};
 
+use crate::shared::Shared;
 use crate::{exit, log};
 
 /// How long the supervisor may take to accept the connection.
@@ -72,14 +73,14 @@ impl Channel {
 
     /// Carries messages both ways until the process ends. `stop` is called when the supervisor
     /// says so.
-    pub(crate) fn run(self, mailbox: Mailbox, stop: impl Fn(Duration) + Send + 'static) {
+    pub(crate) fn run(self, shared: &'static Shared, mailbox: Mailbox, stop: impl Fn(Duration) + Send + 'static) {
         let Self { lines, writer } = self;
         tokio::spawn(async move {
             let ended = write(writer, mailbox).await;
             leave(ended);
         });
         tokio::spawn(async move {
-            let ended = read(lines, stop).await;
+            let ended = read(shared, lines, stop).await;
             leave(ended);
         });
     }
@@ -96,11 +97,15 @@ async fn write(mut writer: WriteHalf<LocalStream>, mut mailbox: Mailbox) -> Resu
     Ok(())
 }
 
-async fn read(mut lines: Lines<ReadHalf<LocalStream>>, stop: impl Fn(Duration)) -> Result<(), LineError> {
+async fn read(
+    shared: &'static Shared,
+    mut lines: Lines<ReadHalf<LocalStream>>,
+    stop: impl Fn(Duration),
+) -> Result<(), LineError> {
     while let Some(message) = lines.next().await? {
         match message {
             ToWorker::Stop { drain_ms } => stop(Duration::from_millis(drain_ms)),
-            ToWorker::Inspect { .. } => {}
+            ToWorker::Inspect { ask, stacks } => shared.inspector.asked(shared, ask, stacks),
         }
     }
     Ok(())

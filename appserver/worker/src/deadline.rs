@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::Python;
-use tidegate_contract::FromWorker;
+use tidegate_contract::{FromWorker, Interruption};
 use tokio::time::sleep;
 
 use crate::log;
@@ -22,15 +22,23 @@ use crate::stack;
 use crate::wsgi::timeout;
 
 /// How long Python may take to give the stack.
-const PATIENCE: Duration = Duration::from_secs(1);
-const GIL_HELD: &str = "the interpreter did not answer within 1 s: something holds the GIL";
-const NOT_STARTED: &str = "no thread had taken the request";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const GIL_HELD: &str = "the interpreter did not answer within 1 s: something holds the GIL";
+pub(crate) const NOT_STARTED: &str = "no thread had taken the request";
+/// Most apps notice soon by their input or output that a client has gone; only one that does not is interrupted.
+const TIME_TO_NOTICE: Duration = Duration::from_secs(1);
 const BACK_ALREADY: &str = "its thread came back before the stack was read";
 
-/// Takes requests that passed their deadline; the thread behind it starts with the first.
+/// Whom to interrupt.
+struct Order {
+    request: Arc<Request>,
+    because: Interruption,
+}
+
+/// Takes requests that passed their deadline, or whose client has gone; the thread behind it starts with the first.
 #[derive(Default)]
 pub(crate) struct Watchdog {
-    queue: Mutex<Option<Sender<Arc<Request>>>>,
+    queue: Mutex<Option<Sender<Order>>>,
 }
 
 impl Watchdog {
@@ -44,12 +52,25 @@ impl Watchdog {
             }
             return;
         }
-        self.hand_over(shared, Arc::clone(request));
+        self.hand_over(shared, Arc::clone(request), Interruption::Timeout);
         tokio::spawn(answer_for_python(shared, Arc::clone(request)));
         tokio::spawn(wait_for_return(shared, Arc::clone(request)));
     }
 
-    fn hand_over(&self, shared: &'static Shared, request: Arc<Request>) {
+    /// Interrupts a request whose client has gone, unless it ends by itself soon. Called by the I/O thread.
+    pub(crate) fn client_gone(&'static self, shared: &'static Shared, request: &Arc<Request>) {
+        let request = Arc::clone(request);
+        tokio::spawn(async move {
+            sleep(TIME_TO_NOTICE).await;
+            if request.seat().is_some() {
+                request.mark_gone();
+                self.hand_over(shared, Arc::clone(&request), Interruption::ClientGone);
+                wait_for_return(shared, request).await;
+            }
+        });
+    }
+
+    fn hand_over(&self, shared: &'static Shared, request: Arc<Request>, because: Interruption) {
         let mut queue = self.queue.lock();
         let sender = queue.get_or_insert_with(|| {
             let (sender, receiver) = channel();
@@ -60,7 +81,7 @@ impl Watchdog {
             sender
         });
         // Without the thread the record says that there was no answer, and the grace period ends.
-        let _ = sender.send(request);
+        let _ = sender.send(Order { request, because });
     }
 }
 
@@ -78,9 +99,12 @@ async fn wait_for_return(shared: &'static Shared, request: Arc<Request>) {
     }
 }
 
-fn watch(shared: &'static Shared, queue: &Receiver<Arc<Request>>) {
-    while let Ok(request) = queue.recv() {
+fn watch(shared: &'static Shared, queue: &Receiver<Order>) {
+    while let Ok(Order { request, because }) = queue.recv() {
         Python::attach(|py| {
+            if because == Interruption::ClientGone {
+                return interrupt(py, &request, because);
+            }
             let stack = match request.seat() {
                 Some(seat) => stack::of(py, &seat),
                 None => Err(BACK_ALREADY.to_owned()),
@@ -89,18 +113,18 @@ fn watch(shared: &'static Shared, queue: &Receiver<Arc<Request>>) {
                 let record = record(&request, stack.as_deref().map_err(String::as_str));
                 py.detach(|| shared.supervisor.say_and_wait(record, PATIENCE));
             }
-            interrupt(py, &request);
+            interrupt(py, &request, because);
         });
     }
 }
 
-/// Throws the timeout into the request's thread, if it still runs that request.
-fn interrupt(py: Python<'_>, request: &Arc<Request>) {
+/// Throws the exception into the request's thread, if it still runs that request.
+fn interrupt(py: Python<'_>, request: &Arc<Request>, because: Interruption) {
     let Some(seat) = request.seat() else { return };
     let running = seat.running.lock();
     if running.as_ref().is_some_and(|running| Arc::ptr_eq(running, request)) {
         request.mark_interrupted();
-        timeout::throw(py, &seat);
+        timeout::throw(py, &seat, because);
     }
 }
 

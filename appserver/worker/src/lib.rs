@@ -17,7 +17,8 @@
 //! | `threads` | who takes the next request | pool, I/O |
 //! | `wsgi` | PEP 3333 | pool |
 //! | `pipe`, `upload`, `outbox` | the bounded queues between I/O and pool | both |
-//! | `deadline`, `stack` | what follows a timeout | watchdog |
+//! | `deadline` | what follows a timeout, or a client that goes | watchdog |
+//! | `inspect`, `stack` | what requests are doing, and which are slow | inspector |
 //!
 //! The I/O thread never runs Python; Python threads never touch sockets; nobody waits for
 //! anything while attached to Python.
@@ -25,6 +26,7 @@
 mod channel;
 mod deadline;
 mod exit;
+mod inspect;
 mod io;
 mod log;
 mod outbox;
@@ -45,6 +47,7 @@ use pyo3::prelude::*;
 fn tidegate_worker(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(main, module)?)?;
     module.add_class::<wsgi::FileWrapper>()?;
+    module.add("ClientDisconnected", module.py().get_type::<wsgi::timeout::ClientDisconnected>())?;
     module.add("RequestTimeout", module.py().get_type::<wsgi::timeout::RequestTimeout>())
 }
 

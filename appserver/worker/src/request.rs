@@ -26,6 +26,10 @@ const INTERRUPTED: u8 = 4;
 const REPORTED: u8 = 8;
 /// The supervisor was told to replace this process because of this request.
 const CONDEMNED: u8 = 16;
+/// It has been slow.
+const SLOW: u8 = 32;
+/// If it is interrupted, it is because its client has gone.
+const GONE: u8 = 64;
 
 /// A request and the way its response goes back.
 pub(crate) struct Job {
@@ -80,17 +84,26 @@ impl Request {
     }
 
     /// The response is cut short or its connection has ended: the proxy can no longer learn from
-    /// it that the thread is back. Called by the I/O thread, any number of times.
-    pub(crate) fn cut(&self) {
+    /// it that the thread is back. Called by the I/O thread, any number of times. Returns whether this was the first
+    /// and the thread is not back yet.
+    pub(crate) fn cut(&self) -> bool {
         let before = self.state.fetch_or(CUT, Ordering::AcqRel);
         if before & CUT != 0 {
-            return;
+            return false;
         }
         if let Body::Streamed(upload) = &self.body {
             upload.abandon();
         }
         if before & BACK != 0 {
             self.say_slot_back();
+        }
+        before & BACK == 0
+    }
+
+    /// Its connection has ended: it is cut, and the app is told if it asks for that.
+    pub(crate) fn client_gone(self: &Arc<Self>) {
+        if self.cut() && self.shared.launch.cancel_when_client_gone {
+            self.shared.watchdog.client_gone(self.shared, self);
         }
     }
 
@@ -112,7 +125,9 @@ impl Request {
     /// Tells the supervisor to replace this process, once per request.
     pub(crate) fn condemn(&self, returned: bool) {
         if self.state.fetch_or(CONDEMNED, Ordering::AcqRel) & CONDEMNED == 0 {
-            self.shared.supervisor.say(FromWorker::Condemned { returned, because: Interruption::Timeout });
+            let gone = self.state.load(Ordering::Acquire) & GONE != 0;
+            let because = if gone { Interruption::ClientGone } else { Interruption::Timeout };
+            self.shared.supervisor.say(FromWorker::Condemned { returned, because });
         }
     }
 
@@ -134,6 +149,16 @@ impl Request {
     /// Notes that an exception is being thrown into its thread.
     pub(crate) fn mark_interrupted(&self) {
         self.state.fetch_or(INTERRUPTED, Ordering::AcqRel);
+    }
+
+    /// Notes that it is interrupted, if it can be, because its client has gone.
+    pub(crate) fn mark_gone(&self) {
+        self.state.fetch_or(GONE, Ordering::AcqRel);
+    }
+
+    /// The right to report that it is slow, given once, and not for one that has timed out.
+    pub(crate) fn claim_slow(&self) -> bool {
+        self.state.fetch_or(SLOW, Ordering::AcqRel) & (SLOW | REPORTED) == 0
     }
 
     /// The right to report the timeout, given once.

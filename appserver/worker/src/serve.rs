@@ -12,13 +12,14 @@ use tidegate_host::Endpoint;
 use crate::channel::Supervisor;
 use crate::deadline::Watchdog;
 use crate::exit;
+use crate::inspect::Inspector;
 use crate::io::Io;
 use crate::log;
 use crate::outbox::Outbox;
 use crate::shared::Shared;
 use crate::start;
 use crate::threads::Pool;
-use crate::wsgi::{App, summary, traceback};
+use crate::wsgi::{App, Violations, summary, traceback};
 
 /// How long a last message to the supervisor may take.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -75,6 +76,8 @@ fn serve(py: Python<'_>, launch: Launch, endpoint: &str, channel: &str, token: S
         pool: Pool::new(launch.threads_min, launch.threads_max),
         supervisor,
         watchdog: Watchdog::default(),
+        inspector: Inspector::default(),
+        violations: Violations::default(),
         launch,
     }));
     let stop = Arc::new(Stop::default());

@@ -4,8 +4,10 @@ use tidegate_contract::Launch;
 
 use crate::channel::Supervisor;
 use crate::deadline::Watchdog;
+use crate::inspect::Inspector;
 use crate::outbox::Outbox;
 use crate::threads::Pool;
+use crate::wsgi::Violations;
 
 /// The worker's parts that more than one thread uses.
 pub(crate) struct Shared {
@@ -14,4 +16,6 @@ pub(crate) struct Shared {
     pub(crate) pool: Pool,
     pub(crate) supervisor: Supervisor,
     pub(crate) watchdog: Watchdog,
+    pub(crate) inspector: Inspector,
+    pub(crate) violations: Violations,
 }

@@ -82,7 +82,7 @@ impl Drop for Streamed {
     fn drop(&mut self) {
         if !self.ended {
             self.pipe.hang_up();
-            self.request.cut();
+            self.request.client_gone();
         }
     }
 }

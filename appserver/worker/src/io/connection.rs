@@ -107,6 +107,6 @@ async fn serve(
         }
     }
     if let Some(request) = link.latest.lock().take() {
-        request.cut();
+        request.client_gone();
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub(crate) use self::body::{ReplyBody, Streamed};
 pub(crate) use self::service::{INTERNAL, failure};
 use crate::channel::{Channel, Mailbox};
+use crate::inspect;
 use crate::shared::Shared;
 
 /// A response on its way to hyper.
@@ -51,12 +52,13 @@ impl Io {
             };
             runtime.block_on(async move {
                 match Channel::connect(&supervisor).await {
-                    Ok(channel) => channel.run(mailbox, stop),
+                    Ok(channel) => channel.run(shared, mailbox, stop),
                     Err(error) => return drop(connected.send(Err(error))),
                 }
                 // The main thread waits for this.
                 let _ = connected.send(Ok(()));
                 tokio::spawn(shared.outbox.run());
+                tokio::spawn(inspect::watch_slow(shared));
                 obey(shared, receiver).await;
             });
         })?;

@@ -221,7 +221,7 @@ impl CutOnDrop<'_> {
 impl Drop for CutOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(request) = self.0 {
-            request.cut();
+            request.client_gone();
         }
     }
 }

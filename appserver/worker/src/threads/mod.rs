@@ -13,7 +13,7 @@ mod seat;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use parking_lot::{Condvar, Mutex};
 
 pub(crate) use self::seat::Seat;
 use crate::log;
-use crate::request::Job;
+use crate::request::{Job, Request};
 
 /// How long a thread above the minimum stays idle before it ends.
 const IDLE: Duration = Duration::from_secs(30);
@@ -52,6 +52,8 @@ struct State {
     queue: VecDeque<Job>,
     /// Threads that wait, the one that waits shortest last.
     idle: Vec<Arc<Seat>>,
+    /// Those of every thread, some of which may have ended.
+    seats: Vec<Weak<Seat>>,
     threads: usize,
     busy: usize,
     /// Threads woken or started that have not looked at the queue yet.
@@ -96,6 +98,7 @@ impl Pool {
         let state = State {
             queue: VecDeque::new(),
             idle: Vec::new(),
+            seats: Vec::new(),
             threads: 0,
             busy: 0,
             coming: 0,
@@ -192,12 +195,14 @@ impl Pool {
 
     /// Starts a thread that `submit`, `prod` or `take` has counted.
     pub(crate) fn start(&'static self) {
-        let number = {
+        let (number, seat) = {
             let mut state = self.state.lock();
             state.numbers += 1;
-            state.numbers
+            let seat = Arc::new(Seat::new(state.numbers));
+            state.seats.retain(|seat| seat.strong_count() > 0);
+            state.seats.push(Arc::downgrade(&seat));
+            (state.numbers, seat)
         };
-        let seat = Arc::new(Seat::new(number));
         let name = format!("tidegate-{number}");
         let started = thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
             seat.settle();
@@ -301,6 +306,24 @@ impl Pool {
         let state = self.state.lock();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         (count(state.busy), count(state.threads), state.taken - state.busy as u64)
+    }
+
+    /// Every request that runs or waits for a thread. One that is being taken at this moment may be missing.
+    pub(crate) fn requests(&self) -> Vec<Arc<Request>> {
+        let (mut requests, seats) = {
+            let state = self.state.lock();
+            let queued: Vec<_> = state.queue.iter().map(|job| Arc::clone(&job.request)).collect();
+            (queued, state.seats.iter().filter_map(Weak::upgrade).collect::<Vec<_>>())
+        };
+        let queued = requests.len();
+        for seat in seats {
+            let Some(running) = seat.running.lock().clone() else { continue };
+            // It may have been taken from the queue meanwhile.
+            if !requests[..queued].iter().any(|request| Arc::ptr_eq(request, &running)) {
+                requests.push(running);
+            }
+        }
+        requests
     }
 
     /// Waits until no request runs or waits, or until `deadline`.

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::errors::write_stderr;
-use super::timeout::RequestTimeout;
+use super::timeout::{ClientDisconnected, RequestTimeout};
 use crate::log;
 use crate::request::Request;
 
@@ -13,7 +13,10 @@ use crate::request::Request;
 pub(super) fn report(py: Python<'_>, request: &Request, error: &PyErr) {
     // The supervisor has the record of a timeout, with the stack; and an app that fails because
     // nobody listens any more has done nothing wrong.
-    if request.is_cut() && (error.is_instance_of::<RequestTimeout>(py) || error.is_instance_of::<PyOSError>(py)) {
+    let expected = error.is_instance_of::<RequestTimeout>(py)
+        || error.is_instance_of::<ClientDisconnected>(py)
+        || error.is_instance_of::<PyOSError>(py);
+    if request.is_cut() && expected {
         return;
     }
     let text = match traceback(py, error) {

@@ -14,6 +14,7 @@ mod start_response;
 mod text;
 pub(crate) mod timeout;
 mod turn;
+mod validate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,9 +29,10 @@ pub(crate) use self::failure::{summary, traceback};
 pub(crate) use self::file_wrapper::FileWrapper;
 use self::input::Input;
 use self::names::Names;
-use self::responder::Sent;
+use self::responder::{Progress, Sent};
 use self::start_response::{StartResponse, push};
 use self::turn::Turn;
+pub(crate) use self::validate::Violations;
 use crate::log;
 use crate::request::{Job, Request};
 use crate::shared::Shared;
@@ -83,10 +85,11 @@ impl App {
     /// Runs one request to its end, whatever the app does.
     fn run(&self, py: Python<'_>, turn: &Bound<'_, Turn>, seat: &Arc<Seat>, job: Job) {
         let Job { request, reply } = job;
+        // In this order: a timeout at the same moment then sees the seat, or the thread sees the timeout.
+        request.take_seat(seat);
         if request.is_cut() {
             return request.back();
         }
-        request.take_seat(seat);
         *seat.running.lock() = Some(Arc::clone(&request));
         let start = StartResponse::new(self.shared, Arc::clone(&request), reply);
         let responder = Arc::clone(&start.responder);
@@ -148,12 +151,12 @@ fn send_whole<'py>(
     let responder = &start.get().responder;
     if count == 1 && !responder.lock().is_streaming() {
         let chunk = item(0)?;
-        let chunk = bytes_of(&chunk)?;
+        let chunk = bytes_of(&chunk, start)?;
         return responder.lock().whole(chunk.as_bytes().to_vec());
     }
     let mut body = Vec::new();
     for place in 0..count {
-        body.extend_from_slice(bytes_of(&item(place)?)?.as_bytes());
+        body.extend_from_slice(bytes_of(&item(place)?, start)?.as_bytes());
     }
     if responder.lock().is_streaming() {
         // The app has used write() as well.
@@ -165,9 +168,17 @@ fn send_whole<'py>(
 
 /// Sends each chunk before the next is asked for.
 fn send_each(py: Python<'_>, iterable: &Bound<'_, PyAny>, start: &Bound<'_, StartResponse>) -> PyResult<()> {
+    let responder = &start.get().responder;
+    responder.lock().progress = Progress::Iterated;
     for item in iterable.try_iter()? {
         let item = item?;
-        match push(py, &start.get().responder, bytes_of(&item)?.as_bytes())? {
+        {
+            let responder = responder.lock();
+            if responder.validates() && responder.is_unstarted() {
+                responder.violation(validate::NOT_STARTED);
+            }
+        }
+        match push(py, responder, bytes_of(&item, start)?.as_bytes())? {
             Sent::Taken => {}
             Sent::Stop => break,
         }
@@ -183,7 +194,16 @@ fn close(py: Python<'_>, iterable: &Bound<'_, PyAny>, names: &Names) -> PyResult
     }
 }
 
-fn bytes_of<'a, 'py>(chunk: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+fn bytes_of<'a, 'py>(
+    chunk: &'a Bound<'py, PyAny>,
+    start: &Bound<'py, StartResponse>,
+) -> PyResult<&'a Bound<'py, PyBytes>> {
+    if let Ok(bytes) = chunk.cast_exact::<PyBytes>() {
+        return Ok(bytes);
+    }
+    if let Some(violation) = validate::chunk(chunk) {
+        start.get().responder.lock().violation(&violation);
+    }
     chunk.cast::<PyBytes>().map_err(|_| {
         let kind = chunk.get_type().name().map(|name| name.to_string()).unwrap_or_default();
         PyTypeError::new_err(format!("the app's response must be made of bytes, not {kind}"))

@@ -11,6 +11,7 @@ use tidegate_contract::{Cause, Outcome};
 use tokio::sync::oneshot;
 
 use super::head::Head;
+use super::validate;
 use crate::io::{INTERNAL, Reply, ReplyBody, Streamed, failure};
 use crate::log;
 use crate::outbox::Event;
@@ -28,6 +29,19 @@ pub(super) struct Responder {
     head: Option<Head>,
     /// From the first chunk on.
     stream: Option<Stream>,
+    /// For the conformance mode: how far the app is with its response.
+    pub(super) progress: Progress,
+}
+
+/// How far an app is with its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It has been called.
+    Called,
+    /// What it returned is being iterated.
+    Iterated,
+    /// It has been left.
+    Ended,
 }
 
 struct Stream {
@@ -56,11 +70,28 @@ pub(super) enum Sent {
 
 impl Responder {
     pub(super) fn new(shared: &'static Shared, request: Arc<Request>, reply: oneshot::Sender<Reply>) -> Self {
-        Self { shared, request, reply: Some(reply), head: None, stream: None }
+        Self { shared, request, reply: Some(reply), head: None, stream: None, progress: Progress::Called }
     }
 
     pub(super) fn shared(&self) -> &'static Shared {
         self.shared
+    }
+
+    /// Whether the app's breaches of PEP 3333 are reported.
+    pub(super) fn validates(&self) -> bool {
+        self.shared.launch.validate
+    }
+
+    /// Reports one, in the conformance mode.
+    pub(super) fn violation(&self, violation: &str) {
+        if self.validates() {
+            validate::report(self.shared, &self.request, violation);
+        }
+    }
+
+    /// Whether the app has not called `start_response` yet.
+    pub(super) fn is_unstarted(&self) -> bool {
+        self.head.is_none() && !self.is_sent()
     }
 
     /// Whether the head has gone out.
@@ -111,6 +142,7 @@ impl Responder {
             return Err(not_started());
         };
         if head.is_bodyless(&self.request.head.method) {
+            self.body_without_place(head.status);
             return Ok(Step::Stop);
         }
         let mut owed = head.length;
@@ -126,6 +158,9 @@ impl Responder {
     pub(super) fn whole(&mut self, mut body: Vec<u8>) -> PyResult<()> {
         let Some(head) = self.head.take_if(|_| self.reply.is_some()) else { return Err(not_started()) };
         if head.is_bodyless(&self.request.head.method) {
+            if !body.is_empty() {
+                self.body_without_place(head.status);
+            }
             let length = head.length.or((self.request.head.method == http::Method::HEAD).then_some(body.len() as u64));
             self.reply(Head { length, ..head }, ReplyBody::Empty);
             return Ok(());
@@ -145,6 +180,7 @@ impl Responder {
 
     /// The app has been left without an exception: ends the response.
     pub(super) fn finish(&mut self) -> PyResult<()> {
+        self.progress = Progress::Ended;
         if let Some(stream) = self.stream.take() {
             let end = match stream.owed {
                 Some(owed) if owed > 0 => {
@@ -173,9 +209,17 @@ impl Responder {
         self.whole(Vec::new())
     }
 
+    fn body_without_place(&self, status: http::StatusCode) {
+        // The body of a HEAD's response has its place in that of a GET.
+        if self.validates() && self.request.head.method != http::Method::HEAD {
+            self.violation(&validate::body_without_place(status));
+        }
+    }
+
     /// The app has been left by an exception: answers with a failure, or cuts the response short.
     /// `shown` is for the eyes of the app's developer: the answer itself, where there is one.
     pub(super) fn fail(&mut self, shown: Option<String>) {
+        self.progress = Progress::Ended;
         if let Some(stream) = self.stream.take() {
             stream.pipe.end(End::Aborted, &self.shared.outbox);
         } else if let Some(reply) = self.reply.take() {

@@ -9,7 +9,8 @@ use pyo3::types::{PyBytes, PyTuple};
 use tokio::sync::oneshot;
 
 use super::head::Head;
-use super::responder::{Responder, Sent, Step};
+use super::responder::{Progress, Responder, Sent, Step};
+use super::validate;
 use crate::io::Reply;
 use crate::pipe::Offer;
 use crate::request::Request;
@@ -35,7 +36,7 @@ impl StartResponse {
 
 #[pymethods]
 impl StartResponse {
-    #[pyo3(signature = (status, headers, exc_info = None, /))]
+    #[pyo3(signature = (status, headers, exc_info = None))]
     fn __call__(
         &self,
         py: Python<'_>,
@@ -51,6 +52,11 @@ impl StartResponse {
         }
         let head = Head::parse(status, headers)?;
         self.responder.lock().start(head, exc_info.is_some())?;
+        if self.responder.lock().validates() {
+            for violation in validate::head(status, headers, exc_info)? {
+                self.responder.lock().violation(&violation);
+            }
+        }
         Ok(Write { responder: Arc::clone(&self.responder) })
     }
 }
@@ -58,9 +64,21 @@ impl StartResponse {
 #[pymethods]
 impl Write {
     fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyBytes>) -> PyResult<()> {
+        self.validate();
         match push(py, &self.responder, data.as_bytes())? {
             Sent::Stop if self.responder.lock().is_cut() => Err(PyOSError::new_err("the client went away")),
             _ => Ok(()),
+        }
+    }
+}
+
+impl Write {
+    fn validate(&self) {
+        let responder = self.responder.lock();
+        match responder.progress {
+            Progress::Called => {}
+            Progress::Iterated => responder.violation(validate::WRITE_WHILE_ITERATED),
+            Progress::Ended => responder.violation(validate::WRITE_AFTER_END),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The exception that interrupts a thread whose request passed its deadline.
+//! The exceptions that interrupt a thread: its request passed its deadline, or its client has gone.
 
 use std::ffi::c_long;
 use std::ptr;
@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::{create_exception, ffi};
+use tidegate_contract::Interruption;
 
 use crate::threads::Seat;
 
@@ -17,10 +18,20 @@ create_exception!(
     "The request passed its deadline and was answered without the app."
 );
 
-/// Makes the thread that holds `seat` raise `RequestTimeout` as soon as it runs Python code. The
+create_exception!(
+    tidegate_worker,
+    ClientDisconnected,
+    PyBaseException,
+    "The client of the request went away, and the app is to be told (cancel_when_client_gone)."
+);
+
+/// Makes the thread that holds `seat` raise an exception as soon as it runs Python code. The
 /// caller holds the lock of what the seat runs.
-pub(crate) fn throw(py: Python<'_>, seat: &Seat) {
-    let exception = py.get_type::<RequestTimeout>();
+pub(crate) fn throw(py: Python<'_>, seat: &Seat, because: Interruption) {
+    let exception = match because {
+        Interruption::Timeout => py.get_type::<RequestTimeout>(),
+        Interruption::ClientGone => py.get_type::<ClientDisconnected>(),
+    };
     set(py, seat, exception.as_ptr());
 }
 
