@@ -1,6 +1,7 @@
 //! The command line. `main` parses it; docs/commands.md describes it at more length.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Up(Up),
     /// Show the apps and workers of the running site.
     Status(Status),
+    /// Show the requests that run now, with the line of Python each is in, and the workers.
+    Top(Top),
     /// Load the site file, certificates and app code anew, without dropping a request.
     Reload,
 }
@@ -93,6 +96,29 @@ pub(crate) struct Status {
     /// Everything, as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// On a terminal: between two looks.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    pub(crate) interval: Duration,
+
+    /// The whole stack of each request.
+    #[arg(long)]
+    pub(crate) stacks: bool,
+
+    /// Everything, once, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// More often than this the workers would be busy with answers.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = tidegate_site::parse_duration(text)?;
+    if interval < SHORTEST_INTERVAL { Err("expected 100ms or more".to_owned()) } else { Ok(interval) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use thiserror::Error;
-use tidegate_contract::{FromServer, LineError, Lines, PROTOCOL, Role, StatusReport, ToServer};
+use tidegate_contract::{FromServer, InspectReport, LineError, Lines, PROTOCOL, Role, StatusReport, ToServer};
 use tidegate_host::{Endpoint, LocalStream};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout};
@@ -66,6 +66,19 @@ impl Control {
         match self.receive(ANSWER).await? {
             FromServer::Status(report) => Ok(report),
             _ => Err(ControlError::Unexpected),
+        }
+    }
+
+    /// What every worker is doing, and the status.
+    pub(crate) async fn inspect(&mut self, stacks: bool) -> Result<InspectReport, ControlError> {
+        self.send(&ToServer::Inspect { stacks }).await?;
+        let mut workers = Vec::new();
+        loop {
+            match self.receive(ANSWER).await? {
+                FromServer::Inspected(worker) => workers.push(worker),
+                FromServer::Status(status) => return Ok(InspectReport { status, workers }),
+                _ => return Err(ControlError::Unexpected),
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod reload;
 mod status;
 mod style;
 mod table;
+mod top;
 mod up;
 
 use std::io::{IsTerminal as _, stderr, stdout};
@@ -47,6 +48,7 @@ fn run(arguments: &Arguments, style: Style) -> Result<(), Failure> {
         Command::Check(check) => runtime.block_on(crate::check::run(config, check, style)),
         Command::Up(up) => runtime.block_on(crate::up::run(config, up, style)),
         Command::Status(status) => runtime.block_on(crate::status::run(config, status, style)),
+        Command::Top(top) => runtime.block_on(crate::top::run(config, top, style)),
         Command::Reload => runtime.block_on(crate::reload::run(config, style)),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn run(config: &Path, arguments: &args::Status, style: Style) -
 }
 
 /// A file that became wrong since it was loaded does not hide the site that runs with it.
-async fn connect(config: &Path) -> Result<Control, Failure> {
+pub(crate) async fn connect(config: &Path) -> Result<Control, Failure> {
     let wrong = match tidegate_site::load(config) {
         Ok(site) => {
             let connected = Control::connect(&site.control_endpoint(), CONNECT).await;
@@ -118,7 +118,7 @@ fn rows(app: &AppState) -> Vec<[Cell; COLUMNS]> {
 }
 
 /// `80 MiB`, `1.5 GiB`; a dash before the first heartbeat.
-fn memory(bytes: u64) -> String {
+pub(crate) fn memory(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
     match bytes {
         0 => "-".to_owned(),
@@ -128,7 +128,7 @@ fn memory(bytes: u64) -> String {
 }
 
 /// `1.5 s`, `12 min`, `3.4 h` of processor time.
-fn cpu(milliseconds: u64) -> String {
+pub(crate) fn cpu(milliseconds: u64) -> String {
     let seconds = milliseconds as f64 / 1000.0;
     match milliseconds {
         0..100_000 => format!("{seconds:.1} s"),

@@ -21,6 +21,7 @@ use std::path::Path;
 pub use checked::*;
 pub use error::{ConfigError, Problem};
 use tidegate_host::Endpoint;
+pub use units::duration as parse_duration;
 
 /// Reads and checks a site file.
 pub fn load(file: &Path) -> Result<Site, ConfigError> {

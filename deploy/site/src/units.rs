@@ -9,7 +9,7 @@ pub(crate) const DURATION: &str = "a duration such as 500ms, 30s, 2m or 1h";
 pub(crate) const SIZE: &str = "a size such as 64KiB, 100MiB or 1GB";
 
 /// `500ms`, `30s`, `2m`, `1h`, or `0`. The error says what was expected.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text).ok_or_else(|| format!("expected {DURATION}"))?;
     let milliseconds = match unit {
         "ms" => 1,
