@@ -116,6 +116,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
         connections: Arc::new(Semaphore::new(site.limits.connections + site.listeners.len())),
         live: ArcSwap::from_pointee(Live { router: Router::new(&site), site }),
         metrics: Arc::clone(&metrics),
+        handshakes: Arc::new(Semaphore::new(listener::HANDSHAKES)),
         tasks: Tasks::new(),
     });
     reload::show_certificates(&certificates, &shared);

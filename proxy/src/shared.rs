@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     /// Permits of `limits.connections`.
     pub(crate) connections: Arc<Semaphore>,
+    /// Turns of TLS handshakes.
+    pub(crate) handshakes: Arc<Semaphore>,
     /// Connections and streams being served.
     pub(crate) tasks: Tasks,
 }

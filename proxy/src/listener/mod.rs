@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use tidegate_site::Protocol;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use self::stream::ClientStream;
@@ -52,6 +53,11 @@ pub(crate) fn resolve_redirects(bound: &mut [Bound]) {
         }
     }
 }
+
+/// Handshakes that have their turn at once.
+pub(crate) const HANDSHAKES: usize = 128;
+/// How long a turn lasts.
+const HANDSHAKE_TURN: Duration = Duration::from_millis(200);
 
 /// Everything a connection's task carries about where it came in.
 #[derive(Debug, Clone)]
@@ -125,17 +131,17 @@ impl Accepted {
             None => ClientStream::plain(self.stream),
             Some(acceptor) => {
                 let limit = shared.live.load().site.limits.handshake_timeout;
-                match tokio::time::timeout(limit, acceptor.accept(self.stream)).await {
-                    Ok(Ok(stream)) => {
+                match handshake(acceptor, self.stream, limit, &shared.handshakes).await {
+                    Ok(stream) => {
                         self.metrics.handshake(Handshake::Ok);
                         ClientStream::tls(stream)
                     }
-                    Ok(Err(error)) => {
+                    Err(Some(error)) => {
                         self.metrics.handshake(Handshake::Failed);
                         debug!(%error, client = %self.origin.peer, "TLS handshake failed");
                         return;
                     }
-                    Err(_) => {
+                    Err(None) => {
                         self.metrics.handshake(Handshake::Timeout);
                         debug!(client = %self.origin.peer, "TLS handshake timed out");
                         return;
@@ -145,6 +151,29 @@ impl Accepted {
         };
         session::serve(stream, self.origin, shared, shutdown).await;
     }
+}
+
+/// Shakes hands, in turn: of a thousand clients that arrive at once the first are through before the
+/// last have begun, and not all of them late. A client that takes its time gives its turn up, so that
+/// slow ones hold nobody back. The error is nothing if the time was over.
+async fn handshake(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    limit: Duration,
+    turns: &Arc<Semaphore>,
+) -> Result<TlsStream<TcpStream>, Option<io::Error>> {
+    // The semaphore is never closed.
+    let turn = Arc::clone(turns).acquire_owned().await.ok();
+    let shake = tokio::time::timeout(limit, acceptor.accept(stream));
+    tokio::pin!(shake);
+    let done = match tokio::time::timeout(HANDSHAKE_TURN, &mut shake).await {
+        Ok(done) => done,
+        Err(_) => {
+            drop(turn);
+            shake.await
+        }
+    };
+    done.map_err(|_| None)?.map_err(Some)
 }
 
 /// An IPv4 client on a dual-stack listener is an IPv4 client.

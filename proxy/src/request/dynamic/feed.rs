@@ -1,14 +1,21 @@
 //! The client while a worker has its request: its body, where that is streamed, and whether it is
 //! still there.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use tidegate_contract::Cause;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 
 use super::super::client_failure;
 use super::super::error::Failure;
 use crate::session::Exchange;
 use crate::upstream::{BodyPart, BodySender, RequestBody};
+
+/// For this long nobody looks whether the client is still there. Most requests are answered by then, and
+/// to watch a socket costs system calls for each request; on Windows two polls of the socket.
+const UNWATCHED: Duration = Duration::from_secs(3);
 
 /// Brings the client's body to the worker and watches the client.
 pub(super) struct Feed {
@@ -22,6 +29,8 @@ pub(super) struct Feed {
     limit: u64,
     pub(super) received: u64,
     done: bool,
+    /// From here on the client is watched.
+    watch_from: Instant,
 }
 
 impl Feed {
@@ -36,6 +45,7 @@ impl Feed {
             limit: received,
             received,
             done: true,
+            watch_from: Instant::now() + UNWATCHED,
         }
     }
 
@@ -88,6 +98,7 @@ impl Feed {
     pub(super) async fn run(&mut self, exchange: &mut Exchange) -> Failure {
         match self.forward(exchange).await {
             Ok(()) if self.done => {
+                sleep_until(self.watch_from).await;
                 exchange.gone().await;
                 Failure::new(Cause::ClientClosed, "the client went away")
             }
