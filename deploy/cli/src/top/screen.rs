@@ -98,12 +98,13 @@ pub(super) fn show(
 }
 
 fn heading(report: &InspectReport, requests: usize, now: OffsetDateTime, style: Style) -> String {
-    let noun = if requests == 1 { "request" } else { "requests" };
+    let counted = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     let (hour, minute, second) = now.to_hms();
     format!(
-        "{} {hour:02}:{minute:02}:{second:02}Z  {requests} {noun} in {} workers\n\n",
+        "{} {hour:02}:{minute:02}:{second:02}Z  {} in {}\n\n",
         style.strong(&report.status.site),
-        report.workers.len()
+        counted(requests, "request"),
+        counted(report.workers.len(), "worker")
     )
 }
 
