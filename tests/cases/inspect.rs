@@ -1,5 +1,6 @@
 //! What an operator sees of requests while they run: `tidegate top`, the log of slow requests, breaches of WSGI, and
 //! what becomes of a request whose client has gone.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use serde_json::Value;
 use tidegate_contract::RestartReason;
