@@ -169,12 +169,16 @@ fn send_whole<'py>(
 /// Sends each chunk before the next is asked for.
 fn send_each(py: Python<'_>, iterable: &Bound<'_, PyAny>, start: &Bound<'_, StartResponse>) -> PyResult<()> {
     let responder = &start.get().responder;
-    responder.lock().progress = Progress::Iterated;
+    let validates = {
+        let mut responder = responder.lock();
+        responder.progress = Progress::Iterated;
+        responder.validates()
+    };
     for item in iterable.try_iter()? {
         let item = item?;
-        {
+        if validates {
             let responder = responder.lock();
-            if responder.validates() && responder.is_unstarted() {
+            if responder.is_unstarted() {
                 responder.violation(validate::NOT_STARTED);
             }
         }

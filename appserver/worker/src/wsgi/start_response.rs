@@ -51,8 +51,12 @@ impl StartResponse {
             return Err(raise(py, exc_info)?);
         }
         let head = Head::parse(status, headers)?;
-        self.responder.lock().start(head, exc_info.is_some())?;
-        if self.responder.lock().validates() {
+        let validates = {
+            let mut responder = self.responder.lock();
+            responder.start(head, exc_info.is_some())?;
+            responder.validates()
+        };
+        if validates {
             for violation in validate::head(status, headers, exc_info)? {
                 self.responder.lock().violation(&violation);
             }
