@@ -267,6 +267,22 @@ def endless(environ, start):
     return Body(chunks(), "endless")
 
 
+release = threading.Event()
+
+
+def waits(environ, start):
+    release.clear()
+    start("200 OK", [])
+    yield b"first"
+    release.wait(30)
+    yield b"second"
+
+
+def releases(environ, start):
+    release.set()
+    return text(start, "released")
+
+
 def thread(environ, start):
     count = getattr(local, "count", 0) + 1
     local.count = count

@@ -21,7 +21,7 @@ BOOTSTRAP = (
     's=importlib.util.spec_from_file_location("tidegate_worker", p, loader=l); '
     't=importlib.util.module_from_spec(s); sys.modules["tidegate_worker"]=t; l.exec_module(t); sys.exit(t.main())'
 )
-PATIENCE = 60
+PATIENCE = 30
 
 
 class Place:
@@ -61,6 +61,7 @@ class Worker:
         message = dict(
             protocol=1, app="shop", slot=0, generation=1, target=target, directory=HERE, threads_min=2,
             threads_max=8, multiprocess=False, timeout_grace_ms=1500, heartbeat_ms=200, development=False,
+            slow_request_ms=None, validate=False, cancel_when_client_gone=False,
             mode={"mode": "serve", "endpoint": self.place.text, "channel": channel.text, "token": "t"},
         )
         if mode == "check":
@@ -78,10 +79,22 @@ class Worker:
         self.errors_reader = threading.Thread(target=self.read_errors, daemon=True)
         self.errors_reader.start()
         if mode == "serve":
-            self.channel, _ = listener.accept()
-            self.channel.settimeout(None)
+            self.channel = self.accept(listener)
             threading.Thread(target=self.read_channel, daemon=True).start()
         listener.close()
+
+    def accept(self, listener):
+        listener.settimeout(0.2)
+        for _ in range(5 * PATIENCE):
+            try:
+                channel, _ = listener.accept()
+                channel.settimeout(None)
+                return channel
+            except socket.timeout:
+                if self.process.poll() is not None:
+                    self.wait_for_the_last_error()
+                    raise AssertionError("the worker has ended: %s" % self.errors.decode(errors="replace"))
+        raise AssertionError("the worker has not connected")
 
     def read_errors(self):
         for line in iter(self.process.stderr.readline, b""):
@@ -164,19 +177,13 @@ class Worker:
 class Response:
     """A response, read to its end with the framing that it says it has."""
 
-    def __init__(self, connection, head_only=False):
-        self.file = connection.makefile("rb")
-        line = self.file.readline()
-        if not line:
-            raise EOFError("no response")
-        self.version, self.status, self.reason = line.decode("latin-1").rstrip("\r\n").split(" ", 2)
-        self.fields = []
-        while True:
-            line = self.file.readline()
-            if line in (b"\r\n", b""):
-                break
-            name, _, value = line.rstrip(b"\r\n").partition(b":")
-            self.fields.append((name.decode().lower(), value.strip()))
+    def __init__(self, connection, head_only=False, file=None):
+        self.file = file or connection.makefile("rb")
+        self.status, self.continued = "100", -1
+        # An interim response, which `Expect: 100-continue` may bring, has no body.
+        while self.status == "100":
+            self.continued += 1
+            self.read_head()
         self.headers = dict(self.fields)
         self.complete, self.body = True, b""
         if head_only or self.status in ("204", "304"):
@@ -189,6 +196,19 @@ class Response:
             self.complete = len(self.body) == length
         else:
             self.body = self.file.read()
+
+    def read_head(self):
+        line = self.file.readline()
+        if not line:
+            raise EOFError("no response")
+        self.version, self.status, self.reason = line.decode("latin-1").rstrip("\r\n").split(" ", 2)
+        self.fields = []
+        while True:
+            line = self.file.readline()
+            if line in (b"\r\n", b""):
+                break
+            name, _, value = line.rstrip(b"\r\n").partition(b":")
+            self.fields.append((name.decode().lower(), value.strip()))
 
     def read_chunks(self):
         while True:

@@ -87,7 +87,7 @@ class Timeouts(unittest.TestCase):
         self.assertEqual((record["method"], record["path"], record["request_id"]), ("GET", "/spins", "rid-1"))
         first, second = self.worker.messages.get(timeout=PATIENCE), self.worker.messages.get(timeout=PATIENCE)
         self.assertEqual(first, {"type": "slot_back", "dispatch": number})
-        self.assertEqual(second, {"type": "condemned", "returned": True})
+        self.assertEqual(second, {"type": "condemned", "returned": True, "because": "timeout"})
         # The exception hit that request alone.
         for _ in range(5):
             connection = self.worker.connect()
@@ -98,7 +98,7 @@ class Timeouts(unittest.TestCase):
     def test_sleep_cannot_be_interrupted(self):
         _, record = self.timed_out("/sleeps")
         self.assertIn("in sleeps", record["stack"])
-        self.assertEqual(self.worker.expect("condemned"), {"type": "condemned", "returned": False})
+        self.assertEqual(self.worker.expect("condemned"), {"type": "condemned", "returned": False, "because": "timeout"})
 
     def test_held_gil_has_no_stack_but_a_dump(self):
         number, record = self.timed_out("/holds-gil")
@@ -116,5 +116,5 @@ class Timeouts(unittest.TestCase):
         self.assertEqual((response.body, response.complete), (b"first", False))
         self.assertIn("in chunks", self.worker.expect("timed_out")["stack"])
         self.worker.expect_slot_back(number)
-        self.assertEqual(self.worker.expect("condemned"), {"type": "condemned", "returned": True})
+        self.assertEqual(self.worker.expect("condemned"), {"type": "condemned", "returned": True, "because": "timeout"})
         connection.close()

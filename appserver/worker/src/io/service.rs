@@ -87,13 +87,13 @@ async fn respond(shared: &'static Shared, request: &Arc<Request>, deadline: Inst
 /// Does what the pool asks for.
 fn follow(shared: &'static Shared, next: Next) {
     match next {
-        Next::Nothing => {}
+        Next::Nothing => return,
+        // Should that fail, the request waits for another thread.
         Next::Start => shared.pool.start(),
-        Next::Prod => {
-            if shared.pool.claim_prodding() {
-                tokio::spawn(prod(shared));
-            }
-        }
+        Next::Prod => {}
+    }
+    if shared.pool.claim_prodding() {
+        tokio::spawn(prod(shared));
     }
 }
 

@@ -179,7 +179,8 @@ impl Pool {
             state.threads += 1;
             return (Next::Start, None);
         }
-        (Next::Nothing, None)
+        // All are busy. One that goes idle because they are too many may leave the request behind.
+        (Next::Prod, None)
     }
 
     /// Says what threads do, once, and starts the minimum of them.

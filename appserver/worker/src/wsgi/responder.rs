@@ -89,6 +89,13 @@ impl Responder {
         }
     }
 
+    fn body_without_place(&self, status: http::StatusCode) {
+        // The body of a HEAD's response has its place in that of a GET.
+        if self.validates() && self.request.head.method != http::Method::HEAD {
+            self.violation(&validate::body_without_place(status));
+        }
+    }
+
     /// Whether the app has not called `start_response` yet.
     pub(super) fn is_unstarted(&self) -> bool {
         self.head.is_none() && !self.is_sent()
@@ -181,39 +188,27 @@ impl Responder {
     /// The app has been left without an exception: ends the response.
     pub(super) fn finish(&mut self) -> PyResult<()> {
         self.progress = Progress::Ended;
-        if let Some(stream) = self.stream.take() {
-            let end = match stream.owed {
-                Some(owed) if owed > 0 => {
-                    if !self.request.is_cut() {
-                        let request = self.request.describe();
-                        log::line(&format!("{request}: the response is {owed} bytes shorter than its Content-Length"));
-                    }
-                    End::Aborted
+        if !self.is_sent() {
+            let method = &self.request.head.method;
+            match self.head.take_if(|head| head.is_bodyless(method)) {
+                // An iterable is left at its first chunk then, so its length is not known.
+                Some(head) => self.reply(head, ReplyBody::Empty),
+                None => self.whole(Vec::new())?,
+            }
+        }
+        let Some(stream) = self.stream.take() else { return Ok(()) };
+        let end = match stream.owed {
+            Some(owed) if owed > 0 => {
+                if !self.request.is_cut() {
+                    let request = self.request.describe();
+                    log::line(&format!("{request}: the response is {owed} bytes shorter than its Content-Length"));
                 }
-                _ => End::Complete,
-            };
-            stream.pipe.end(end, &self.shared.outbox);
-            return Ok(());
-        }
-        if self.is_sent() {
-            return Ok(());
-        }
-        let method = &self.request.head.method;
-        if self.reply.is_some()
-            && let Some(head) = self.head.take_if(|head| head.is_bodyless(method))
-        {
-            // An iterable is left at its first chunk then, so its length is not known.
-            self.reply(head, ReplyBody::Empty);
-            return Ok(());
-        }
-        self.whole(Vec::new())
-    }
-
-    fn body_without_place(&self, status: http::StatusCode) {
-        // The body of a HEAD's response has its place in that of a GET.
-        if self.validates() && self.request.head.method != http::Method::HEAD {
-            self.violation(&validate::body_without_place(status));
-        }
+                End::Aborted
+            }
+            _ => End::Complete,
+        };
+        stream.pipe.end(end, &self.shared.outbox);
+        Ok(())
     }
 
     /// The app has been left by an exception: answers with a failure, or cuts the response short.
