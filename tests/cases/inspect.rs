@@ -226,3 +226,15 @@ async fn a_request_whose_client_has_gone_is_left_alone_otherwise() {
     let status = running.status().await;
     assert!(status.pool.apps[0].restarts.iter().all(|(_, count)| *count == 0), "{status:?}");
 }
+
+/// Nobody waits for it, but its thread is as lost as any other.
+#[tokio::test]
+async fn a_request_whose_client_has_gone_has_a_deadline_all_the_same() {
+    let mut running = diagnosed("gone late", &[("request_timeout", "6s")]).await;
+    let gone = send(&running, "/endless", "gone-3").await;
+    drop(gone);
+    running.proxy().log.wait(&["cause=client_closed", "request_id=gone-3"]).await;
+    running.appserver().log.wait(&["WARN", "request timed out", "request_id=gone-3"]).await;
+    running.wait_metric("tidegate_backend_restarts_total", &[("app", "shop"), ("reason", "timeout")], 1.0).await;
+    running.wait_metric("tidegate_backend_in_flight", &[("app", "shop")], 0.0).await;
+}

@@ -57,15 +57,23 @@ impl Watchdog {
         tokio::spawn(wait_for_return(shared, Arc::clone(request)));
     }
 
-    /// Interrupts a request whose client has gone, unless it ends by itself soon. Called by the I/O thread.
+    /// Takes over a request whose client has gone: nobody waits for its deadline any more, but its thread would be
+    /// lost without one. Where the app asks for it, the request is interrupted as soon as it had time to end by
+    /// itself. Called by the I/O thread.
     pub(crate) fn client_gone(&'static self, shared: &'static Shared, request: &Arc<Request>) {
-        let request = Arc::clone(request);
+        let cancels = shared.launch.cancel_when_client_gone;
+        let patience = if cancels { TIME_TO_NOTICE } else { time_left(request) };
+        // Most are over long before: they are not kept until then.
+        let request = Arc::downgrade(request);
         tokio::spawn(async move {
-            sleep(TIME_TO_NOTICE).await;
-            if request.seat().is_some() {
+            sleep(patience).await;
+            let Some(request) = request.upgrade().filter(|request| request.seat().is_some()) else { return };
+            if cancels {
                 request.mark_gone();
                 self.hand_over(shared, Arc::clone(&request), Interruption::ClientGone);
                 wait_for_return(shared, request).await;
+            } else {
+                self.timed_out(shared, &request);
             }
         });
     }
@@ -83,6 +91,12 @@ impl Watchdog {
         // Without the thread the record says that there was no answer, and the grace period ends.
         let _ = sender.send(Order { request, because });
     }
+}
+
+/// To the end of the time for the response's head or, if that has passed, of the time for its next chunk.
+fn time_left(request: &Request) -> Duration {
+    let left = Duration::from_millis(request.dispatch.timeout_ms).saturating_sub(request.arrived.elapsed());
+    if left.is_zero() { Duration::from_millis(request.dispatch.idle_ms) } else { left }
 }
 
 async fn answer_for_python(shared: &'static Shared, request: Arc<Request>) {

@@ -100,9 +100,9 @@ impl Request {
         before & BACK == 0
     }
 
-    /// Its connection has ended: it is cut, and the app is told if it asks for that.
+    /// Its connection has ended: it is cut, and the watchdog has it from then on.
     pub(crate) fn client_gone(self: &Arc<Self>) {
-        if self.cut() && self.shared.launch.cancel_when_client_gone {
+        if self.cut() {
             self.shared.watchdog.client_gone(self.shared, self);
         }
     }
