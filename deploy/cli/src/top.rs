@@ -16,8 +16,8 @@ use crate::failure::Failure;
 use crate::status::connect;
 use crate::style::Style;
 
-/// Clears the screen, and what was scrolled out of it, and goes to its first line.
-const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
+/// Goes to the screen's first line and clears it. What was scrolled out of it before is the operator's.
+const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Runs the command.
 pub(crate) async fn run(config: &Path, arguments: &args::Top, style: Style) -> Result<(), Failure> {
