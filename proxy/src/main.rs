@@ -39,7 +39,8 @@ fn main() -> ExitCode {
     };
     tidegate_log::init("proxy", &site.log);
     let options = Options { file: arguments.config, stop_on_stdin_end: arguments.stop_on_stdin_eof };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let threads = tidegate_host::io_threads();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let result = match runtime {
         // Spawned, so that it runs on the runtime's own threads.
         Ok(runtime) => runtime.block_on(async {

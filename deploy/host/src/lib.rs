@@ -20,6 +20,7 @@
 //! | `kill_own_group` | ends this process and its children |
 //! | `open_within`, `create_private`, `create_temporary` | files |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
+//! | `LEAST_IO_THREADS` | threads that wait for sockets, at least |
 //! | `is_program`, `PROGRAM_SUFFIX`, `PYTHON_NAMES`, `VENV_PYTHON`, `WORKER_LIBRARY_NAMES` | names |
 
 mod child;
@@ -48,6 +49,12 @@ pub use local::{LocalListener, LocalStream, connect};
 pub use program::{beside_executable, find_program, program_name, python_names, venv_python, worker_library_names};
 pub use signal::{Signal, Signals, stdin_end};
 pub use tcp::listen_tcp;
+
+/// How many threads a server should wait for sockets with: the cores, and on some systems more.
+pub fn io_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.max(sys::LEAST_IO_THREADS)
+}
 
 /// Bytes of memory a process holds in RAM, if it exists and may be asked.
 pub fn resident_memory(pid: u32) -> Option<u64> {

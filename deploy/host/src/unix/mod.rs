@@ -16,6 +16,9 @@ pub(crate) use file::{create_private, create_temporary, open_within};
 pub(crate) use signal::Signals;
 pub(crate) use socket::{Listener, Stream, connect, local_endpoint};
 
+/// One thread for each core is enough.
+pub(crate) const LEAST_IO_THREADS: usize = 1;
+
 pub(crate) const PROGRAM_SUFFIX: &str = "";
 pub(crate) const VENV_PYTHON: &str = "bin/python";
 pub(crate) const PYTHON_NAMES: &[&str] = &["python3", "python"];
