@@ -199,7 +199,7 @@ impl Server {
     }
 
     async fn try_reload(&self, progress: &Progress) -> Result<(), ReloadError> {
-        let _one_at_a_time = self.reloading.try_lock().map_err(|_| ReloadError::Running)?;
+        let one_at_a_time = self.reloading.try_lock().map_err(|_| ReloadError::Running)?;
         let mut stopping = self.stopping.subscribe();
         let (site, old) = {
             let running = self.running.lock();
@@ -225,6 +225,7 @@ impl Server {
         for pool in old {
             pool.leave(false).await;
         }
+        drop(one_at_a_time);
         // Whoever asked may rely on the new configuration when told that it is done.
         if self.ground.link.current() != 0 && time::timeout(SWITCH_TIMEOUT, switched.changed()).await.is_err() {
             tracing::warn!("the proxy has not reported that it switched to the new configuration");

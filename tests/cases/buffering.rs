@@ -3,8 +3,10 @@
 
 use sha2::{Digest as _, Sha256};
 use tidegate_tests::client::End;
+#[cfg(unix)]
+use tidegate_tests::process;
 use tidegate_tests::wait::eventually;
-use tidegate_tests::{Connection, Response, Running, Site, process};
+use tidegate_tests::{Connection, Response, Running, Site};
 
 const MEMORY: &str = "tidegate_buffer_memory_bytes";
 const DISK: &str = "tidegate_buffer_disk_bytes";
