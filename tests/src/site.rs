@@ -1,5 +1,5 @@
 //! A site of one test: a directory of its own and the `tidegate.yaml` in it. Started it is a
-//! [`Running`](crate::Running). Never shares a port, a directory or a socket with another test.
+//! [`Running`]. Never shares a port, a directory or a socket with another test.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -176,7 +176,7 @@ fn port(address: SocketAddr, running: Option<&StatusReport>, bound: io::Result<(
     (Verdict::Problem, format!("{error}{hint}"))
 }
 
-/// A host without IPv6 has 0.0.0.0 where the file says [::].
+/// A host without IPv6 has 0.0.0.0 where the file says `[::]`.
 fn is_same(reported: &str, configured: SocketAddr) -> bool {
     reported.parse::<SocketAddr>().is_ok_and(|reported| {
         reported == configured
