@@ -284,8 +284,9 @@ mod tests {
 
     #[test]
     fn nested_directories_are_mounted_once_and_the_trees_own_never() {
-        let paths =
-            ["/home/ann/tidegate/tests", "/home/ann/tidegate", "/", "/usr/lib/wine", "/home/ann/tidegate-2"].map(PathBuf::from).to_vec();
+        let paths = ["/home/ann/tidegate/tests", "/home/ann/tidegate", "/", "/usr/lib/wine", "/home/ann/tidegate-2"]
+            .map(PathBuf::from)
+            .to_vec();
         assert_eq!(visible(paths), ["/home/ann/tidegate", "/home/ann/tidegate-2"].map(PathBuf::from));
     }
 }
