@@ -67,6 +67,8 @@ def answer():
         with connection, connection.makefile("rb") as request, open("requests", "a") as requests:
             while line := request.readline().strip().decode():
                 requests.write(line + "\n")
+            # The test may look as soon as the answer is out.
+            requests.flush()
             connection.sendall(f"HTTP/1.1 {settings['answer']} x\r\nContent-Length: 2\r\n\r\nok".encode())
 
 
