@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::io::Reply;
-use crate::upload::Upload;
+use crate::upload::{Upload, discard};
 
 /// One thing to do on the I/O thread.
 pub(crate) enum Event {
@@ -25,6 +25,8 @@ pub(crate) enum Event {
     Wake(Waker),
     /// Start to read a request body: the app asked for it.
     Read(Arc<Upload>, Incoming),
+    /// Read a request body that the app left unread to its end.
+    Discard(Incoming),
 }
 
 /// The box. Its bound is the number of Python threads times the few events each can have
@@ -59,6 +61,7 @@ impl Outbox {
                     Event::Reply(to, reply) => drop(to.send(reply)),
                     Event::Wake(waker) => waker.wake(),
                     Event::Read(upload, incoming) => drop(tokio::spawn(upload.fill(incoming))),
+                    Event::Discard(incoming) => drop(tokio::spawn(discard(incoming))),
                 }
             }
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header;
 use http::request::Parts;
 use parking_lot::Mutex;
 use tidegate_contract::{Dispatch, FromWorker, Interruption};
@@ -91,13 +92,17 @@ impl Request {
         if before & CUT != 0 {
             return false;
         }
-        if let Body::Streamed(upload) = &self.body {
-            upload.abandon();
-        }
+        self.abandon_body();
         if before & BACK != 0 {
             self.say_slot_back();
         }
         before & BACK == 0
+    }
+
+    fn abandon_body(&self) {
+        if let Body::Streamed(upload) = &self.body {
+            upload.abandon(&self.shared.outbox, self.head.headers.contains_key(header::EXPECT));
+        }
     }
 
     /// Its connection has ended: it is cut, and the watchdog has it from then on.
@@ -111,9 +116,7 @@ impl Request {
     pub(crate) fn back(&self) {
         *self.seat.lock() = None;
         let before = self.state.fetch_or(BACK, Ordering::AcqRel);
-        if let Body::Streamed(upload) = &self.body {
-            upload.abandon();
-        }
+        self.abandon_body();
         if before & CUT != 0 {
             self.say_slot_back();
         }

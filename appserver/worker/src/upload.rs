@@ -7,16 +7,21 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use parking_lot::{Condvar, Mutex};
+use tokio::time::timeout;
 
 use crate::outbox::{Event, Outbox};
 
 /// Bytes read ahead of the app.
 const AHEAD: usize = 256 << 10;
+
+/// How long a body is read that nobody wants.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A body that is read on demand.
 pub(crate) struct Upload {
@@ -84,8 +89,10 @@ impl Upload {
         }
     }
 
-    /// Gives the body up: nothing more is read, and a waiting reader gets an error.
-    pub(crate) fn abandon(&self) {
+    /// Gives the body up: a waiting reader gets an error, and what still comes is read and dropped, so
+    /// that the connection does not end with a reset that takes the response with it. Not so where the
+    /// sender waits for `100 Continue`, which reading would send.
+    pub(crate) fn abandon(&self, outbox: &Outbox, expects: bool) {
         let mut state = self.state.lock();
         let unread = state.unread.take();
         state.end.get_or_insert(End::Broken);
@@ -94,7 +101,11 @@ impl Upload {
         }
         self.changed.notify_all();
         drop(state);
-        drop(unread);
+        if let Some(incoming) = unread
+            && !expects
+        {
+            outbox.push(Event::Discard(incoming));
+        }
     }
 
     /// Reads the body into the queue; a task of the I/O thread.
@@ -132,8 +143,15 @@ impl Upload {
             })
             .await;
             if abandoned {
-                return;
+                return discard(incoming).await;
             }
         }
     }
+}
+
+/// Reads a body that nobody wants to its end, within bounds; a task of the I/O thread.
+pub(crate) async fn discard(mut incoming: Incoming) {
+    let all = async { while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut incoming).poll_frame(context)).await {} };
+    // Whoever sends for longer is cut off.
+    let _ = timeout(DISCARD_TIMEOUT, all).await;
 }
