@@ -24,8 +24,8 @@ pub(crate) use pipe::{Listener, Stream, connect, local_endpoint};
 pub(crate) use signal::Signals;
 
 /// Where the completion of a poll has to be fetched by the thread that asked for it, as in Wine, few
-/// threads fall behind: of a thousand TLS clients at once two threads served 39 requests a second there,
-/// eight 570. Elsewhere the additional ones sleep.
+/// threads fall behind: with two the flood of docs/benchmarks.md starves there, with eight it does not.
+/// Elsewhere the additional ones sleep.
 pub(crate) const LEAST_IO_THREADS: usize = 8;
 
 pub(crate) const PROGRAM_SUFFIX: &str = ".exe";
