@@ -1,0 +1,60 @@
+//! Checked: virtual hosts, their routes, and what answers them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A virtual host: names and routes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VirtualHost {
+    /// Lower-case names without port: exact (`shop.example`), wildcard (`*.shop.example`, one
+    /// label), an IP address (IPv6 without brackets) or `*` for any other.
+    pub names: Vec<String>,
+    /// Longest prefix first.
+    pub routes: Vec<Route>,
+}
+
+/// A path prefix and what answers it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Starts with `/`. Matches at segment boundaries: `/static` matches `/static` and
+    /// `/static/a`, not `/statics`. Stored without a slash at its end, so `/` is empty.
+    pub prefix: String,
+    /// What answers.
+    pub target: Target,
+}
+
+/// What answers a route.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// Files below a directory.
+    Files(Files),
+    /// A WSGI app.
+    App(AppRoute),
+}
+
+/// A route to static files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The directory, absolute.
+    pub root: PathBuf,
+    /// Name of the file served for a directory.
+    pub index: Option<String>,
+    /// Cache-Control of every file, if set.
+    pub cache_control: Option<String>,
+}
+
+/// A route to an app.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppRoute {
+    /// The app's name; it exists in [`Site::apps`](super::Site::apps).
+    pub app: Arc<str>,
+    /// From dispatch to the response head: the route's own, or the app's.
+    pub request_timeout: Duration,
+    /// Largest request body in bytes: the route's own, or the limit of all.
+    pub max_body: u64,
+    /// Whether the prefix becomes SCRIPT_NAME (`mount: on`, the default) or stays in PATH_INFO.
+    pub mount: bool,
+    /// Whether a worker gets a request when all of it is here, and is free when its response is.
+    pub buffering: bool,
+}

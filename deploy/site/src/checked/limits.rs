@@ -1,0 +1,44 @@
+//! Checked: what clients may cost.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Limits towards clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections over all listeners; above it the listeners stop accepting.
+    pub connections: usize,
+    /// For a TLS handshake.
+    pub handshake_timeout: Duration,
+    /// For a whole request header.
+    pub header_timeout: Duration,
+    /// Size of a request header in bytes.
+    pub header_size: usize,
+    /// Number of header fields.
+    pub header_fields: usize,
+    /// Idle time between two requests.
+    pub keep_alive: Duration,
+    /// Between two reads of a request body, and for each write to the client.
+    pub client_timeout: Duration,
+    /// Size of a request body in bytes.
+    pub body_size: u64,
+    /// Concurrent streams of an HTTP/2 connection.
+    pub http2_streams: u32,
+    /// How long a stopping proxy finishes requests.
+    pub drain_timeout: Duration,
+    /// What bodies may take while they wait for a slow client or a busy app.
+    pub buffer: BufferLimits,
+}
+
+/// Where bodies wait, and how much of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BufferLimits {
+    /// Bytes of one body in memory; what is more goes to a file.
+    pub memory: usize,
+    /// Bytes of all bodies in files; 0 for memory alone.
+    pub disk: u64,
+    /// Bytes of one response in its file; above it the app waits for its client.
+    pub response: u64,
+    /// Directory of the files, absolute.
+    pub directory: PathBuf,
+}

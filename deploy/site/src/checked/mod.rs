@@ -1,0 +1,52 @@
+//! The checked configuration: what the rest of Tidegate sees. Only [`crate::load`] makes it, so
+//! paths are absolute, durations and sizes parsed, and every route's app exists.
+
+mod app;
+mod host;
+mod limits;
+mod listener;
+mod log;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+pub use self::app::{App, Python, Queue, Recycle, Replace, Threads};
+pub use self::host::{AppRoute, Files, Route, Target, VirtualHost};
+pub use self::limits::{BufferLimits, Limits};
+pub use self::listener::{CertificateFiles, Listener, Protocol};
+pub use self::log::{Level, Log, LogFormat};
+
+/// A whole site file, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// Absolute path of the file.
+    pub file: PathBuf,
+    /// Lower-case hexadecimal SHA-256 of the file's bytes.
+    pub digest: String,
+    /// Where Tidegate keeps what it makes itself: the development certificate.
+    pub state_dir: PathBuf,
+    /// Where the pair meets: the directory of Unix sockets (short, 0700), unused on Windows.
+    pub runtime_dir: PathBuf,
+    /// Distinguishes this site's endpoints from other sites' on the host: 16 hexadecimal digits
+    /// of the hash of `file`.
+    pub instance: String,
+    /// Listeners, in the file's order.
+    pub listeners: Vec<Listener>,
+    /// Certificates, in the file's order; the first is the default. Empty: the self-signed
+    /// development certificate is used.
+    pub certificates: Vec<CertificateFiles>,
+    /// Virtual hosts, in the file's order.
+    pub hosts: Vec<VirtualHost>,
+    /// Apps, in the file's order.
+    pub apps: Vec<App>,
+    /// Limits towards clients.
+    pub limits: Limits,
+    /// Addresses whose X-Forwarded-* and Forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Metrics listener, unless switched off.
+    pub metrics: Option<SocketAddr>,
+    /// Logging.
+    pub log: Log,
+}
