@@ -18,6 +18,8 @@ mod buffer;
 mod control;
 mod listener;
 mod metrics;
+#[allow(dead_code, reason = "its users, precompressed files and compression, come next")]
+mod negotiate;
 mod reload;
 mod reply;
 mod request;

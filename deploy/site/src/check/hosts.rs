@@ -5,8 +5,8 @@ use std::net::Ipv6Addr;
 
 use crate::check::apps::Apps;
 use crate::check::paths::Base;
-use crate::check::{LONGEST, SHORTEST, limits};
-use crate::checked::{AppRoute, Files, Limits, Route, Target, VirtualHost};
+use crate::check::{LONGEST, SHORTEST, files, limits};
+use crate::checked::{AppRoute, Limits, Route, Target, VirtualHost};
 use crate::raw::{Node, Table};
 use crate::{defaults, suggest, syntax};
 
@@ -180,13 +180,13 @@ fn prefix(node: &Node<'_>) -> Option<String> {
 fn target(table: &Table<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Option<Target> {
     match (table.get("app"), table.get("files")) {
         (Some(node), None) => {
-            let only = only_with("files", table, &["index", "cache_control"]);
+            let only = only_with("files", table, files::KEYS);
             let app = app(&node, table, around, reached);
             only.and(app).map(Target::App)
         }
         (None, Some(node)) => {
             let only = only_with("app", table, &["request_timeout", "max_body", "mount", "buffering"]);
-            let files = files(&node, table, around.base);
+            let files = files::read(&node, table, around.base);
             only.and(files).map(Target::Files)
         }
         (Some(app), Some(_)) => {
@@ -247,27 +247,6 @@ fn plain(name: &str, around: &Around<'_>) -> Option<AppRoute> {
         mount: defaults::MOUNT,
         buffering: defaults::BUFFERING,
     })
-}
-
-fn files(node: &Node<'_>, table: &Table<'_>, base: &Base) -> Option<Files> {
-    let root = base.directory(node, "the directory of the files");
-    let index = table.read("index", None, |node| {
-        const EXPECTED: &str = "a file name such as index.html";
-        let text = node.text(EXPECTED)?;
-        if text.contains(['/', '\\', ':']) || text == "." || text == ".." {
-            return node.reject(format_args!("expected {EXPECTED}"));
-        }
-        Some(Some(text.to_owned()))
-    });
-    let cache_control = table.read("cache_control", None, |node| {
-        const EXPECTED: &str = "a Cache-Control value such as max-age=3600";
-        let text = node.text(EXPECTED)?.trim();
-        if !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-            return node.reject(format_args!("expected {EXPECTED}"));
-        }
-        Some(Some(text.to_owned()))
-    });
-    Some(Files { root: root?, index: index?, cache_control: cache_control? })
 }
 
 #[cfg(test)]

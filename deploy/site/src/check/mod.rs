@@ -6,6 +6,7 @@
 mod apps;
 mod diagnosis;
 mod environment;
+mod files;
 mod hosts;
 mod limits;
 mod listeners;

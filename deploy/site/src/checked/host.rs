@@ -1,8 +1,9 @@
 //! Checked: virtual hosts, their routes, and what answers them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use super::Files;
 
 /// A virtual host: names and routes.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,17 +32,6 @@ pub enum Target {
     Files(Files),
     /// A WSGI app.
     App(AppRoute),
-}
-
-/// A route to static files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
-    /// The directory, absolute.
-    pub root: PathBuf,
-    /// Name of the file served for a directory.
-    pub index: Option<String>,
-    /// Cache-Control of every file, if set.
-    pub cache_control: Option<String>,
 }
 
 /// A route to an app.

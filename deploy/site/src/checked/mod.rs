@@ -2,6 +2,7 @@
 //! paths are absolute, durations and sizes parsed, and every route's app exists.
 
 mod app;
+mod files;
 mod host;
 mod limits;
 mod listener;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 pub use self::app::{App, Python, Queue, Recycle, Replace, Threads};
-pub use self::host::{AppRoute, Files, Route, Target, VirtualHost};
+pub use self::files::Files;
+pub use self::host::{AppRoute, Route, Target, VirtualHost};
 pub use self::limits::{BufferLimits, Limits};
 pub use self::listener::{CertificateFiles, Listener, Protocol};
 pub use self::log::{Level, Log, LogFormat};
