@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::checked::{Level, LogFormat, Recycle, Replace};
+use crate::checked::{Level, LogFormat, Priority, Recycle, Replace};
 
 /// The only version of the file's format.
 pub(crate) const VERSION: u64 = 1;
@@ -29,6 +29,9 @@ pub(crate) const HOST_NAME: &str = "*";
 
 /// The app sees what it would see behind other servers: SCRIPT_NAME and PATH_INFO.
 pub(crate) const MOUNT: bool = true;
+
+/// Nobody goes first until the operator says who: then a request waits for those who came before it.
+pub(crate) const PRIORITY: Priority = Priority::Normal;
 
 /// One: apps that are being migrated hold global state, serial ports and schedulers.
 pub(crate) const PROCESSES: u32 = 1;

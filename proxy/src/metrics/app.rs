@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use prometheus::{Histogram, IntCounter, IntGauge};
 use tidegate_contract::{Cause, RestartReason};
+use tidegate_site::Priority;
 
 use super::families::Families;
 use super::held::Held;
@@ -20,7 +21,7 @@ pub(crate) struct AppMetrics {
     name: String,
     families: Arc<Families>,
     failures: CauseCounters,
-    queue_depth: IntGauge,
+    queue_depth: [IntGauge; Priority::ALL.len()],
     queue_wait_seconds: Histogram,
     request_seconds: Histogram,
     up: IntGauge,
@@ -48,7 +49,8 @@ impl AppMetrics {
         });
         Self {
             failures: CauseCounters::new(&families.app_failures, &[name], &Cause::ALL),
-            queue_depth: families.app_queue_depth.with_label_values(&[name]),
+            queue_depth: Priority::ALL
+                .map(|priority| families.app_queue_depth.with_label_values(&[name, priority.label()])),
             queue_wait_seconds: families.app_queue_wait_seconds.with_label_values(&[name]),
             request_seconds: families.app_request_seconds.with_label_values(&[name]),
             up: families.app_up.with_label_values(&[name]),
@@ -96,8 +98,8 @@ impl AppMetrics {
     }
 
     /// A request waits in the queue for as long as the guard lives.
-    pub(crate) fn queued(&self) -> Held {
-        Held::new(&self.queue_depth)
+    pub(crate) fn queued(&self, priority: Priority) -> Held {
+        Held::new(&self.queue_depth[priority as usize])
     }
 
     /// A request left the queue for a worker after this long; zero if it never had to wait.
@@ -147,7 +149,9 @@ impl AppMetrics {
             // Fails only if the series is gone already; so do those below.
             let _ = families.backend_restarts.remove_label_values(&[&self.name, reason.label()]);
         }
-        let _ = families.app_queue_depth.remove_label_values(labels);
+        for priority in Priority::ALL {
+            let _ = families.app_queue_depth.remove_label_values(&[&self.name, priority.label()]);
+        }
         let _ = families.app_up.remove_label_values(labels);
         let _ = families.app_queue_wait_seconds.remove_label_values(labels);
         let _ = families.app_request_seconds.remove_label_values(labels);

@@ -137,7 +137,12 @@ impl Families {
                 "Requests for an app that failed, by cause.",
                 &["app", "cause"],
             ),
-            app_queue_depth: gauges(r, "tidegate_app_queue_depth", "Requests that wait for a free thread.", APP),
+            app_queue_depth: gauges(
+                r,
+                "tidegate_app_queue_depth",
+                "Requests that wait for a free thread, by priority.",
+                &["app", "priority"],
+            ),
             app_queue_wait_seconds: histograms(
                 r,
                 "tidegate_app_queue_wait_seconds",

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tidegate_contract::{Cause, RestartReason};
 
+use tidegate_site::Priority;
+
 use super::*;
 
 /// Metrics in which every family has a series.
@@ -50,7 +52,7 @@ fn series_have_the_documented_names_labels_and_values() {
     let worker = app.worker(0);
     let slot = worker.dispatched();
     let connection = worker.connected();
-    let waiting = app.queued();
+    let waiting = app.queued(Priority::Normal);
     worker.finished(200, Duration::from_millis(20));
     worker.failed(Cause::WorkerTimeout);
     worker.failed(Cause::QueueFull);
@@ -96,7 +98,7 @@ fn series_have_the_documented_names_labels_and_values() {
         (r#"tidegate_backend_restarts_total{app="shop",reason="frozen"}"#, "0"),
         (r#"tidegate_app_failures_total{app="shop",cause="queue_timeout"}"#, "1"),
         (r#"tidegate_app_failures_total{app="shop",cause="no_backend"}"#, "0"),
-        (r#"tidegate_app_queue_depth{app="shop"}"#, "1"),
+        (r#"tidegate_app_queue_depth{app="shop",priority="normal"}"#, "1"),
         (r#"tidegate_app_queue_wait_seconds_count{app="shop"}"#, "1"),
         (r#"tidegate_app_request_seconds_sum{app="shop"}"#, "0.03"),
         (r#"tidegate_app_up{app="shop"}"#, "1"),
@@ -127,7 +129,7 @@ fn series_have_the_documented_names_labels_and_values() {
     for series in [
         &format!("tidegate_backend_in_flight{worker_labels}"),
         &format!("tidegate_backend_connections{worker_labels}"),
-        r#"tidegate_app_queue_depth{app="shop"}"#,
+        r#"tidegate_app_queue_depth{app="shop",priority="normal"}"#,
         r#"tidegate_listener_connections{listener="[::]:8443"}"#,
     ] {
         assert_eq!(value(&metrics, series).as_deref(), Some("0"), "{series}");

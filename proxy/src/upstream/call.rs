@@ -10,8 +10,9 @@ use hyper::body::Incoming;
 use tidegate_contract::{Cause, INTERNAL_HEADER, Outcome};
 use tokio::time::Instant;
 
+use super::Lease;
+use super::backend::Backend;
 use super::connection::{CallError, Connection, RequestBody};
-use super::{Backend, Lease};
 
 /// The proxy answers itself this long after the worker should have.
 const WORKER_HEAD_START: Duration = Duration::from_millis(250);

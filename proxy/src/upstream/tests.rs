@@ -1,9 +1,16 @@
 //! Leases and the queue together: no slot is lost and none is given twice, whoever leaves when.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use futures_util::FutureExt as _;
-use tidegate_contract::WorkerState;
+use tidegate_contract::{AppPhase, AppState, Cause, PoolState, WorkerPhase, WorkerState};
+use tidegate_site::Priority;
+use tokio::sync::mpsc;
 
 use super::*;
+use crate::metrics::Metrics;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -29,20 +36,13 @@ fn state(name: &str, phase: AppPhase, workers: &[(Generation, WorkerPhase)]) -> 
 fn app() -> (Arc<App>, mpsc::Receiver<Drained>) {
     let metrics = Metrics::new("0");
     let (drained, receiver) = mpsc::channel(8);
-    let app = Arc::new(App {
-        name: "shop".into(),
-        inner: Mutex::new(Inner { slots: Slots::new(4), backends: HashMap::new(), next_seat: 0 }),
-        metrics: metrics.app("shop"),
-        drained,
-        dispatches: AtomicU64::new(0),
-        wanted: true.into(),
-    });
+    let app = Arc::new(App::new("shop".into(), 4, metrics.app("shop"), drained));
     app.update(&state("shop", AppPhase::Ready, &[(1, WorkerPhase::Ready)]));
     (app, receiver)
 }
 
 fn lease(app: &Arc<App>) -> Option<Lease> {
-    app.acquire(LONG).now_or_never()?.ok()
+    app.acquire(Priority::Normal, LONG).now_or_never()?.ok()
 }
 
 #[tokio::test]
@@ -68,10 +68,10 @@ async fn a_lease_dropped_after_it_was_sent_waits_for_the_worker() {
     assert!(lease(&app).is_none());
     let waiting = tokio::spawn({
         let app = Arc::clone(&app);
-        async move { app.acquire(LONG).await }
+        async move { app.acquire(Priority::Normal, LONG).await }
     });
     tokio::task::yield_now().await;
-    app.inner.lock().slots.slot_back(dispatch);
+    app.inner.lock().slots.workers.slot_back(dispatch);
     app.serve_queue();
     let granted = waiting.await.unwrap().unwrap();
     assert_eq!(granted.backend().generation, 1);
@@ -82,7 +82,7 @@ async fn a_finished_lease_goes_to_the_one_who_waits() {
     let (app, _drained) = app();
     let mut first = lease(&app).unwrap();
     first.sent();
-    let mut second = Box::pin(app.acquire(LONG));
+    let mut second = Box::pin(app.acquire(Priority::Normal, LONG));
     assert!(second.as_mut().now_or_never().is_none());
     first.finish();
     assert!(lease(&app).is_none());
@@ -94,7 +94,7 @@ async fn a_finished_lease_goes_to_the_one_who_waits() {
 async fn a_waiter_that_leaves_with_its_grant_loses_no_slot() {
     let (app, _drained) = app();
     let first = lease(&app).unwrap();
-    let mut gone = Box::pin(app.acquire(LONG));
+    let mut gone = Box::pin(app.acquire(Priority::Normal, LONG));
     assert!(gone.as_mut().now_or_never().is_none());
     // The grant is on its way to a waiter that will never look.
     first.finish();
@@ -120,7 +120,7 @@ async fn who_waits_is_told_when_the_app_is_given_up() {
     for (phase, cause) in [(AppPhase::Failed, Cause::NoBackend), (AppPhase::Stopping, Cause::Draining)] {
         app.update(&state("shop", AppPhase::Ready, &[(1, WorkerPhase::Ready)]));
         let _running = lease(&app).unwrap();
-        let mut waiting = Box::pin(app.acquire(LONG));
+        let mut waiting = Box::pin(app.acquire(Priority::Normal, LONG));
         assert!(waiting.as_mut().now_or_never().is_none());
         app.update(&state("shop", phase, &[]));
         assert_eq!(waiting.await.map(|_| ()), Err(cause));

@@ -6,15 +6,25 @@ use std::net::Ipv6Addr;
 use crate::check::apps::Apps;
 use crate::check::paths::Base;
 use crate::check::{LONGEST, SHORTEST, files, limits};
-use crate::checked::{AppRoute, Limits, Route, Target, VirtualHost};
+use crate::checked::{AppRoute, Limits, Priority, Route, Target, VirtualHost};
 use crate::raw::{Node, Table};
 use crate::{defaults, suggest, syntax};
 
 /// Keys of a host.
 pub(crate) const HOST: &[&str] = &["names", "routes"];
 /// Keys of a route.
-pub(crate) const ROUTE: &[&str] =
-    &["path", "files", "index", "cache_control", "app", "request_timeout", "max_body", "mount", "buffering"];
+pub(crate) const ROUTE: &[&str] = &[
+    "path",
+    "files",
+    "index",
+    "cache_control",
+    "app",
+    "request_timeout",
+    "max_body",
+    "mount",
+    "buffering",
+    "priority",
+];
 
 const NAME: &str = "a host name such as shop.example, \"*.shop.example\" or \"*\"";
 const ROUTES: &str = "a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }";
@@ -185,7 +195,7 @@ fn target(table: &Table<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> 
             only.and(app).map(Target::App)
         }
         (None, Some(node)) => {
-            let only = only_with("app", table, &["request_timeout", "max_body", "mount", "buffering"]);
+            let only = only_with("app", table, &["request_timeout", "max_body", "mount", "buffering", "priority"]);
             let files = files::read(&node, table, around.base);
             only.and(files).map(Target::Files)
         }
@@ -227,6 +237,9 @@ fn app(node: &Node<'_>, table: &Table<'_>, around: &Around<'_>, reached: &mut Ve
     let max_body = table.read("max_body", None, |node| node.size(0..=limits::LARGEST_BODY).map(Some));
     let mount = table.read("mount", defaults::MOUNT, |node| node.switch());
     let buffering = table.read("buffering", defaults::BUFFERING, |node| node.switch());
+    let priority = table.read("priority", defaults::PRIORITY, |node| {
+        node.choice(&Priority::ALL.map(|priority| (priority.label(), priority)))
+    });
     let default = default?;
     Some(AppRoute {
         app: default.app,
@@ -234,6 +247,7 @@ fn app(node: &Node<'_>, table: &Table<'_>, around: &Around<'_>, reached: &mut Ve
         max_body: max_body?.unwrap_or(default.max_body),
         mount: mount?,
         buffering: buffering?,
+        priority: priority?,
     })
 }
 
@@ -246,6 +260,7 @@ fn plain(name: &str, around: &Around<'_>) -> Option<AppRoute> {
         max_body: around.limits?.body_size,
         mount: defaults::MOUNT,
         buffering: defaults::BUFFERING,
+        priority: defaults::PRIORITY,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Files;
+use super::{Files, Priority};
 
 /// A virtual host: names and routes.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +45,8 @@ pub struct AppRoute {
     pub max_body: u64,
     /// Whether the prefix becomes SCRIPT_NAME (`mount: on`, the default) or stays in PATH_INFO.
     pub mount: bool,
+    /// The class in which requests wait for a thread.
+    pub priority: Priority,
     /// Whether a worker gets a request when all of it is here, and is free when its response is.
     pub buffering: bool,
 }

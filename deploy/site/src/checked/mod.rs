@@ -7,6 +7,7 @@ mod host;
 mod limits;
 mod listener;
 mod log;
+mod priority;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use self::host::{AppRoute, Route, Target, VirtualHost};
 pub use self::limits::{BufferLimits, Limits};
 pub use self::listener::{CertificateFiles, Listener, Protocol};
 pub use self::log::{Level, Log, LogFormat};
+pub use self::priority::Priority;
 
 /// A whole site file, checked.
 #[derive(Debug, Clone, PartialEq)]

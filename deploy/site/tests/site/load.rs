@@ -41,8 +41,14 @@ fn a_file_with_one_app_is_enough() {
         validate: false,
         cancel_when_client_gone: false,
     };
-    let route =
-        AppRoute { app: "app".into(), request_timeout: seconds(30), max_body: 100 << 20, mount: true, buffering: true };
+    let route = AppRoute {
+        app: "app".into(),
+        request_timeout: seconds(30),
+        max_body: 100 << 20,
+        mount: true,
+        buffering: true,
+        priority: Priority::Normal,
+    };
     let expected = Site {
         file: short.file.clone(),
         digest: short.digest.clone(),
@@ -182,6 +188,7 @@ log: { level: debug, access: no, format: json }
                     max_body: 10 << 20,
                     mount: false,
                     buffering: false,
+                    priority: Priority::Normal,
                 }),
             },
         ]

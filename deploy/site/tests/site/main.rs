@@ -6,3 +6,4 @@ mod errors;
 mod files;
 #[cfg(test)]
 mod load;
+mod traffic;

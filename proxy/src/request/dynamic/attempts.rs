@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use tidegate_contract::Cause;
+use tidegate_site::Priority;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -22,6 +23,7 @@ const UNREACHABLE_WORKERS: u32 = 8;
 pub(super) struct Attempts<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) template: Template,
+    pub(super) priority: Priority,
     pub(super) queue_timeout: Duration,
     pub(super) timeout_status: u16,
     pub(super) deadlines: Deadlines,
@@ -76,7 +78,7 @@ impl Attempts<'_> {
 
     async fn acquire(&mut self) -> Result<Lease, Failure> {
         let began = Instant::now();
-        let lease = self.app.acquire(self.queue_timeout).await;
+        let lease = self.app.acquire(self.priority, self.queue_timeout).await;
         let waited = began.elapsed();
         *self.trace.queue_wait.get_or_insert_default() += waited;
         match lease {

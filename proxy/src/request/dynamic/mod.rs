@@ -68,6 +68,7 @@ impl Call<'_> {
             app,
             template,
             supply,
+            priority: route.priority,
             queue_timeout: settings.queue.timeout,
             timeout_status: settings.timeout_status,
             deadlines: Deadlines { head: route.request_timeout, idle: settings.stream_idle_timeout },
