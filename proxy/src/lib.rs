@@ -20,6 +20,7 @@ mod listener;
 mod metrics;
 #[allow(dead_code, reason = "its users, precompressed files and compression, come next")]
 mod negotiate;
+mod policy;
 mod reload;
 mod reply;
 mod request;

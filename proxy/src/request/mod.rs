@@ -20,13 +20,14 @@ use bytes::Bytes;
 use http::header::{CONNECTION, DATE, HOST, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tidegate_contract::Cause;
-use tidegate_site::{Protocol, Target};
+use tidegate_site::{Protocol, Rules, Target};
 use tracing::Level;
 
 use self::error::Failure;
 use crate::access::Record;
 use crate::listener::Origin;
 use crate::metrics;
+use crate::policy::{self, Asked, Outgoing, Verdict};
 use crate::reply::{Body, Reply};
 use crate::session::{ClientError, Exchange, Head, Length};
 use crate::shared::{Live, Shared};
@@ -172,13 +173,23 @@ impl Story<'_> {
             let request = self.exchange.request();
             guard::check_parsed(&request.method, &request.uri, &request.headers, limits)?;
         }
+        let (path, _) = split_target(&self.facts.target);
+        let name = (!self.facts.host.is_empty()).then_some(self.facts.host.as_str());
+        let host = self.live.router.host(name);
+        if let Ok(host) = host {
+            self.dress(&host.rules);
+        }
         if let Protocol::Redirect { https_port } = self.origin.protocol {
             let reply = redirect_to_https(self.facts, https_port)?;
             return self.send(reply).await;
         }
-        let (path, _) = split_target(&self.facts.target);
-        let host = (!self.facts.host.is_empty()).then_some(self.facts.host.as_str());
-        let found = self.live.router.find(host, path)?;
+        let found = route::find(host?, path)?;
+        let rules = &found.route.rules;
+        self.dress(rules);
+        let asked = Asked { facts: self.facts, headers: &self.exchange.request().headers };
+        if let Verdict::Answer(reply) = policy::admit(rules, asked).await? {
+            return self.send(reply).await;
+        }
         match &found.route.target {
             Target::Files(files) => {
                 self.trace.is_file = true;
@@ -200,10 +211,18 @@ impl Story<'_> {
                     live: self.live,
                     facts: self.facts,
                     trace: &mut *self.trace,
+                    rules,
                 };
                 call.run(route, mount).await
             }
         }
+    }
+
+    /// From here on responses are changed as these rules say.
+    fn dress(&mut self, rules: &Arc<Rules>) {
+        let asked = Asked { facts: self.facts, headers: &self.exchange.request().headers };
+        let outgoing = Outgoing::new(rules, asked);
+        self.exchange.set_outgoing(outgoing);
     }
 
     /// Tells the client of a failure, if it can still be told. Says whether the response is

@@ -28,10 +28,6 @@ pub(crate) struct Router {
 /// What answers a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Found<'r, 'p> {
-    /// Index of the host in [`tidegate_site::Site::hosts`].
-    pub(crate) host: usize,
-    /// Index of the route in [`VirtualHost::routes`].
-    pub(crate) index: usize,
     /// The route.
     pub(crate) route: &'r Route,
     /// The path after the route's prefix: empty, or starts with `/`.
@@ -61,22 +57,13 @@ impl Router {
         router
     }
 
-    /// The route for a host (with or without port, as the client wrote it) and a raw path.
-    pub(crate) fn find<'r, 'p>(&'r self, host: Option<&str>, path: &'p str) -> Result<Found<'r, 'p>, Failure> {
-        let host = self.host(host).ok_or_else(Failure::misdirected)?;
-        let routes = self.hosts[host].routes.iter().enumerate();
-        for (index, route) in routes {
-            if let Some(rest) = path.strip_prefix(route.prefix.as_str())
-                && (rest.is_empty() || rest.starts_with('/'))
-            {
-                return Ok(Found { host, index, route, rest });
-            }
-        }
-        Err(Failure::not_found("no route for this path"))
+    /// The virtual host of a name, with or without port, as the client wrote it.
+    pub(crate) fn host(&self, name: Option<&str>) -> Result<&VirtualHost, Failure> {
+        self.index(name).map(|index| &self.hosts[index]).ok_or_else(Failure::misdirected)
     }
 
     /// An exact name before a wildcard before `*`.
-    fn host(&self, host: Option<&str>) -> Option<usize> {
+    fn index(&self, host: Option<&str>) -> Option<usize> {
         if self.exact.is_empty() && self.wildcards.is_empty() {
             return self.any;
         }
@@ -88,6 +75,18 @@ impl Router {
         let wildcard = host.find('.').filter(|&dot| dot > 0).and_then(|dot| self.wildcards.get(&host[dot..]));
         wildcard.copied().or(self.any)
     }
+}
+
+/// The route of a host for a raw path.
+pub(crate) fn find<'r, 'p>(host: &'r VirtualHost, path: &'p str) -> Result<Found<'r, 'p>, Failure> {
+    for route in &host.routes {
+        if let Some(rest) = path.strip_prefix(route.prefix.as_str())
+            && (rest.is_empty() || rest.starts_with('/'))
+        {
+            return Ok(Found { route, rest });
+        }
+    }
+    Err(Failure::not_found("no route for this path"))
 }
 
 /// The name in lower case, without port, brackets and the dot of a fully qualified name.
@@ -105,16 +104,23 @@ fn bare_name(host: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tidegate_site::{Files, Target};
 
     use super::*;
 
     fn host(names: &[&str], prefixes: &[&str]) -> VirtualHost {
         let files = Files { root: "/srv".into(), index: None, cache_control: None };
-        let route = |prefix: &&str| Route { prefix: (*prefix).to_owned(), target: Target::Files(files.clone()) };
+        let route = |prefix: &&str| Route {
+            prefix: (*prefix).to_owned(),
+            target: Target::Files(files.clone()),
+            rules: Arc::default(),
+        };
         VirtualHost {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             routes: prefixes.iter().map(route).collect(),
+            rules: Arc::default(),
         }
     }
 
@@ -146,14 +152,17 @@ mod tests {
             (Some(""), 2),
             (None, 2),
         ] {
-            assert_eq!(router.host(name), Some(index), "{name:?}");
+            assert_eq!(router.index(name), Some(index), "{name:?}");
         }
     }
 
     #[test]
     fn an_unknown_host_is_misdirected_and_an_unknown_path_not_found() {
         let router = Router::of(&[host(&["a"], &["/x"])]);
-        let status = |host, path| router.find(host, path).map_or_else(|failure| failure.status.as_u16(), |_| 200);
+        let status = |name, path| match router.host(name).and_then(|host| find(host, path)) {
+            Ok(_) => 200,
+            Err(failure) => failure.status.as_u16(),
+        };
         assert_eq!(status(Some("a"), "/x"), 200);
         assert_eq!(status(Some("a"), "/y"), 404);
         assert_eq!(status(Some("b"), "/x"), 421);
@@ -181,13 +190,13 @@ mod tests {
             ("/static/%2e%2e/admin", "/static", "/%2e%2e/admin"),
             ("/static/../admin", "/static", "/../admin"),
         ] {
-            let found = router.find(Some("shop.example"), path).unwrap();
+            let found = find(router.host(Some("shop.example")).unwrap(), path).unwrap();
             assert_eq!((found.route.prefix.as_str(), found.rest), (prefix, rest), "{path}");
         }
     }
 
     #[test]
     fn the_asterisk_has_no_route() {
-        assert!(router().find(Some("shop.example"), "*").is_err());
+        assert!(find(router().host(Some("shop.example")).unwrap(), "*").is_err());
     }
 }

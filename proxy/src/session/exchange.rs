@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::listener::stream::{Hold, close_lingering};
+use crate::policy::Outgoing;
 
 /// A piece of a body up to this size is joined with the header before it.
 const JOINED: usize = 12 << 10;
@@ -65,6 +66,8 @@ pub(crate) struct Exchange {
     stopping: watch::Receiver<bool>,
     /// The connection's end is the response's.
     ends_with_connection: bool,
+    /// What every response head passes through.
+    outgoing: Option<Outgoing>,
 }
 
 /// The end of an exchange on HTTP/1.1: the connection for the next request, if it may have one.
@@ -84,7 +87,17 @@ impl Exchange {
             // Every read here has a timer of its own.
             session.set_read_timeout(None);
         }
-        Self { session, hold, patience, head_sent: false, sent: 0, keep_alive, stopping, ends_with_connection: false }
+        Self {
+            session,
+            hold,
+            patience,
+            head_sent: false,
+            sent: 0,
+            keep_alive,
+            stopping,
+            ends_with_connection: false,
+            outgoing: None,
+        }
     }
 
     /// The request's header.
@@ -115,6 +128,11 @@ impl Exchange {
     /// Ends the connection after this response (HTTP/1.1).
     pub(crate) fn close_after(&mut self) {
         self.keep_alive = false;
+    }
+
+    /// What the head of the response passes through, now that host or route are known.
+    pub(crate) fn set_outgoing(&mut self, outgoing: Option<Outgoing>) {
+        self.outgoing = outgoing;
     }
 
     /// The next piece of the request's body. Cancel-safe.
@@ -230,9 +248,12 @@ impl Exchange {
         }
     }
 
-    /// Sets what frames the body; says whether the head is all there is.
+    /// Lets the rules pass over the head and sets what frames the body; says whether the head is all there is.
     fn frame(&mut self, head: Head) -> (Box<ResponseHeader>, bool) {
         let Head { status, reason, mut headers, length } = head;
+        if let Some(outgoing) = &self.outgoing {
+            outgoing.apply(status, &mut headers);
+        }
         headers.remove(CONTENT_LENGTH);
         headers.remove(TRANSFER_ENCODING);
         headers.remove(CONNECTION);

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use crate::check::apps::Apps;
 use crate::check::paths::Base;
-use crate::check::{LONGEST, SHORTEST, files, limits};
-use crate::checked::{AppRoute, Limits, Priority, Route, Target, VirtualHost};
+use crate::check::rules::{RULES, with_rules};
+use crate::check::{LONGEST, SHORTEST, files, limits, rules};
+use crate::checked::{AppRoute, Limits, Priority, Route, Rules, Target, VirtualHost};
 use crate::raw::{Node, Table};
 use crate::{defaults, suggest, syntax};
 
-/// Keys of a host.
-pub(crate) const HOST: &[&str] = &["names", "routes"];
-/// Keys of a route.
-pub(crate) const ROUTE: &[&str] = &[
+/// Keys of a host beside its rules.
+pub(crate) const OWN_HOST: &[&str] = &["names", "routes"];
+/// Keys of a route beside its rules.
+pub(crate) const OWN_ROUTE: &[&str] = &[
     "path",
     "files",
     "index",
@@ -25,6 +27,8 @@ pub(crate) const ROUTE: &[&str] = &[
     "buffering",
     "priority",
 ];
+const HOST: &[&str] = &with_rules::<{ OWN_HOST.len() + RULES.len() }>(OWN_HOST);
+const ROUTE: &[&str] = &with_rules::<{ OWN_ROUTE.len() + RULES.len() }>(OWN_ROUTE);
 
 const NAME: &str = "a host name such as shop.example, \"*.shop.example\" or \"*\"";
 const ROUTES: &str = "a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }";
@@ -69,7 +73,12 @@ fn default(root: &Table<'_>, around: &Around<'_>) -> Option<Vec<VirtualHost>> {
         [] => root.reject(format!("nothing to serve: expected at least {}", syntax::LEAST)),
         [name] => Some(vec![VirtualHost {
             names: vec![defaults::HOST_NAME.to_owned()],
-            routes: vec![Route { prefix: String::new(), target: Target::App(plain(name, around)?) }],
+            routes: vec![Route {
+                prefix: String::new(),
+                target: Target::App(plain(name, around)?),
+                rules: Arc::default(),
+            }],
+            rules: Arc::default(),
         }]),
         names => {
             let names = names.join(", ");
@@ -93,8 +102,11 @@ fn host(
         None => claim(defaults::HOST_NAME.to_owned(), node, taken).map(|name| vec![name]),
         Some(node) => names(&node, taken),
     };
-    let routes = table.require("routes", ROUTES).and_then(|node| routes(&node, around, reached));
-    Some(VirtualHost { names: names?, routes: routes? })
+    let rules = rules::read(&table, &Rules::default()).map(Arc::new);
+    // Wrong rules are reported once, and not again in every route.
+    let inherited = rules.clone().unwrap_or_default();
+    let routes = table.require("routes", ROUTES).and_then(|node| routes(&node, around, reached, &inherited));
+    Some(VirtualHost { names: names?, routes: routes?, rules: rules? })
 }
 
 fn names(node: &Node<'_>, taken: &mut BTreeMap<String, String>) -> Option<Vec<String>> {
@@ -145,7 +157,12 @@ fn canonical_name(text: &str) -> Option<String> {
     (name.len() <= 253 && labels.split('.').all(good)).then_some(name)
 }
 
-fn routes(node: &Node<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Option<Vec<Route>> {
+fn routes(
+    node: &Node<'_>,
+    around: &Around<'_>,
+    reached: &mut Vec<String>,
+    inherited: &Arc<Rules>,
+) -> Option<Vec<Route>> {
     let nodes = node.list(ROUTES)?;
     if nodes.is_empty() {
         return node.reject("is empty: expected at least one route");
@@ -162,7 +179,8 @@ fn routes(node: &Node<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Op
             Some(prefix)
         });
         let target = target(&table, around, reached);
-        Some(Route { prefix: prefix?, target: target? })
+        let rules = rules::read(&table, inherited);
+        Some(Route { prefix: prefix?, target: target?, rules: Arc::new(rules?) })
     })?;
     // The first that matches is then the most specific.
     routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));

@@ -12,6 +12,7 @@ mod limits;
 mod listeners;
 mod paths;
 mod pool;
+mod rules;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -204,8 +205,11 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("tidegate.yaml", ROOT),
     ("listeners", listeners::LISTENER),
     ("certificates", CERTIFICATE),
-    ("hosts", hosts::HOST),
-    ("routes", hosts::ROUTE),
+    ("hosts", hosts::OWN_HOST),
+    ("routes", hosts::OWN_ROUTE),
+    ("rules", rules::RULES),
+    ("headers", rules::headers::HEADERS),
+    ("headers.request", rules::headers::EDITS),
     ("apps", apps::APP),
     ("threads", apps::THREADS),
     ("recycle", pool::RECYCLE),

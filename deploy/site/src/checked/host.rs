@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Files, Priority};
+use super::{Files, Priority, Rules};
 
 /// A virtual host: names and routes.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub struct VirtualHost {
     pub names: Vec<String>,
     /// Longest prefix first.
     pub routes: Vec<Route>,
+    /// Rules of responses for which no route is found; those of the routes are in them.
+    pub rules: Arc<Rules>,
 }
 
 /// A path prefix and what answers it.
@@ -23,6 +25,8 @@ pub struct Route {
     pub prefix: String,
     /// What answers.
     pub target: Target,
+    /// The route's own rules, and its host's where it has none of its own.
+    pub rules: Arc<Rules>,
 }
 
 /// What answers a route.

@@ -8,6 +8,7 @@ mod limits;
 mod listener;
 mod log;
 mod priority;
+mod rules;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use self::limits::{BufferLimits, Limits};
 pub use self::listener::{CertificateFiles, Listener, Protocol};
 pub use self::log::{Level, Log, LogFormat};
 pub use self::priority::Priority;
+pub use self::rules::{HeaderEdits, Headers, Rules};
 
 /// A whole site file, checked.
 #[derive(Debug, Clone, PartialEq)]

@@ -62,7 +62,8 @@ fn a_file_with_one_app_is_enough() {
         certificates: vec![],
         hosts: vec![VirtualHost {
             names: vec!["*".to_owned()],
-            routes: vec![Route { prefix: String::new(), target: Target::App(route) }],
+            routes: vec![Route { prefix: String::new(), target: Target::App(route), rules: Default::default() }],
+            rules: Default::default(),
         }],
         apps: vec![app],
         limits: Limits {
@@ -179,6 +180,7 @@ log: { level: debug, access: no, format: json }
                     index: Some("index.html".to_owned()),
                     cache_control: Some("max-age=3600".to_owned()),
                 }),
+                rules: Default::default(),
             },
             Route {
                 prefix: String::new(),
@@ -190,6 +192,7 @@ log: { level: debug, access: no, format: json }
                     buffering: false,
                     priority: Priority::Normal,
                 }),
+                rules: Default::default(),
             },
         ]
     );

@@ -6,4 +6,6 @@ mod errors;
 mod files;
 #[cfg(test)]
 mod load;
+mod rules;
+#[cfg(test)]
 mod traffic;

@@ -14,7 +14,7 @@ mod template;
 use std::sync::Arc;
 
 use tidegate_contract::Cause;
-use tidegate_site::AppRoute;
+use tidegate_site::{AppRoute, Rules};
 use tokio::time::Instant;
 
 use self::attempts::Attempts;
@@ -25,6 +25,7 @@ use super::error::Failure;
 use super::{Facts, Trace};
 use crate::buffer::Spool;
 use crate::listener::Origin;
+use crate::policy;
 use crate::session::Exchange;
 use crate::shared::{Live, Shared};
 use crate::upstream::{App, Deadlines};
@@ -37,6 +38,8 @@ pub(super) struct Call<'a> {
     pub(super) live: &'a Live,
     pub(super) facts: &'a Facts,
     pub(super) trace: &'a mut Trace,
+    /// The route's.
+    pub(super) rules: &'a Rules,
 }
 
 impl Call<'_> {
@@ -56,12 +59,13 @@ impl Call<'_> {
     }
 
     async fn serve(self, app: &Arc<App>, route: &AppRoute, mount: &str) -> Result<(), Failure> {
-        let Self { exchange, origin, shared, live, facts, trace } = self;
+        let Self { exchange, origin, shared, live, facts, trace, rules } = self;
         let settings = live.site.app(&route.app);
         let settings = settings.ok_or_else(|| Failure::new(Cause::Internal, format!("no app {:?}", route.app)))?;
         let limits = &live.site.limits.buffer;
 
         let mut template = Template::new(exchange.request(), origin, facts, mount)?;
+        policy::edit_request(rules, &mut template.headers);
         let intake = Intake { route, facts, limits, buffers: &shared.buffers };
         let (supply, mut feed) = intake.run(exchange, &mut template.headers, trace).await?;
         let mut attempts = Attempts {

@@ -1,0 +1,27 @@
+//! Rules: the keys that may stand in a host and in a route alike. Called by `hosts` for each; a
+//! route's own key replaces its host's whole value, and an empty value leaves nothing of it.
+
+pub(crate) mod headers;
+
+use crate::checked::Rules;
+use crate::raw::Table;
+
+/// Keys of a host and of a route.
+pub(crate) const RULES: &[&str] = &["headers"];
+
+/// The rules of a host or a route, over those that it inherits.
+pub(crate) fn read(table: &Table<'_>, inherited: &Rules) -> Option<Rules> {
+    let headers = table.read("headers", inherited.headers.clone(), |node| headers::read(&node));
+    Some(Rules { headers: headers? })
+}
+
+/// The own keys of a table and those of all rules, in one list.
+pub(crate) const fn with_rules<const N: usize>(own: &[&'static str]) -> [&'static str; N] {
+    let mut all = [""; N];
+    let mut index = 0;
+    while index < N {
+        all[index] = if index < own.len() { own[index] } else { RULES[index - own.len()] };
+        index += 1;
+    }
+    all
+}

@@ -1,0 +1,40 @@
+//! Checked: rules of a host or a route, which hold for whatever answers there. A route's own value of
+//! a key replaces its host's whole value of that key.
+
+use http::{HeaderName, HeaderValue};
+
+/// What holds for every request and response of a route. Each part is absent where the file says
+/// nothing, so that it costs a request one look.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rules {
+    /// Header fields that are changed on the way.
+    pub headers: Option<Headers>,
+}
+
+/// Changes of header fields, in both directions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// Of requests to apps.
+    pub request: HeaderEdits,
+    /// Of responses, whoever makes them.
+    pub response: HeaderEdits,
+}
+
+/// Changes of header fields, made in this order: removed, set, added. No name frames a message, concerns
+/// one connection alone, or is Tidegate's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// Taken away.
+    pub remove: Vec<HeaderName>,
+    /// Put in place of all of that name.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Put beside those of that name.
+    pub add: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl HeaderEdits {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+}
