@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_contract::{FromServer, Lines, PROTOCOL, PoolState, Role, StatusReport, ToServer};
+use tidegate_contract::{
+    FromServer, Lines, MaintenanceOrder, MaintenanceState, PROTOCOL, PoolState, Role, StatusReport, ToServer,
+};
 use tidegate_host::{LocalListener, LocalStream};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
@@ -13,7 +15,7 @@ use tokio::time;
 
 use crate::channel::{ACCEPT_PAUSE, HELLO_TIMEOUT, STRANGERS, log_panicked};
 use crate::reload::Progress;
-use crate::server::Server;
+use crate::server::{SWITCH_TIMEOUT, Server};
 
 /// For one message to a peer, which reads all the time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,9 +79,10 @@ async fn proxy(server: &Arc<Server>, lines: Reader, writer: Writer, number: u64)
     let outbound = server.ground.link.attach(number);
     tracing::info!("proxy connected");
     let state = server.ground.board.watch();
+    let maintenance = server.maintenance.watch();
     // Whichever ends first ends the connection; a write that is cut short does not matter then.
     tokio::select! {
-        () = tell_proxy(writer, outbound, state) => {}
+        () = tell_proxy(writer, outbound, state, maintenance) => {}
         () = hear_proxy(server, lines, number) => {}
     }
     server.ground.link.detach(number);
@@ -92,16 +95,20 @@ async fn tell_proxy(
     mut writer: Writer,
     mut outbound: mpsc::Receiver<FromServer>,
     mut state: watch::Receiver<PoolState>,
+    mut maintenance: watch::Receiver<MaintenanceState>,
 ) {
     state.mark_changed();
+    maintenance.mark_changed();
     loop {
-        // Both are cancel-safe.
+        // All are cancel-safe.
         let message = tokio::select! {
             biased;
             message = outbound.recv() => match message {
                 Some(message) => message,
                 None => return,
             },
+            // Before the pool, so that a proxy that starts closes what is closed before it can open anything.
+            Ok(()) = maintenance.changed() => FromServer::Maintenance(maintenance.borrow_and_update().clone()),
             Ok(()) = state.changed() => {
                 let pool = state.borrow_and_update().clone();
                 // A commit is queued before its state is published. So if this state is after a
@@ -135,7 +142,9 @@ async fn hear_proxy(server: &Arc<Server>, mut lines: Reader, number: u64) {
             }
             Ok(Some(ToServer::Prepared { reload, error })) => server.ground.link.prepared(number, reload, error),
             Ok(Some(ToServer::Reload)) => server.ask_for_reload(),
-            Ok(Some(ToServer::Hello { .. } | ToServer::Status | ToServer::Inspect { .. })) => {
+            Ok(Some(
+                ToServer::Hello { .. } | ToServer::Status | ToServer::Inspect { .. } | ToServer::Maintenance(_),
+            )) => {
                 tracing::error!("the proxy sent a message that is not a proxy's");
                 return;
             }
@@ -158,6 +167,7 @@ async fn command(server: &Arc<Server>, mut lines: Reader, mut writer: Writer) {
                 }
                 FromServer::Status(status(server))
             }
+            ToServer::Maintenance(order) => FromServer::Done { error: maintenance(server, order).await.err() },
             ToServer::Reload => FromServer::Done { error: reload(server, &mut writer).await },
             _ => return tracing::warn!("a command sent a message that is not a command's"),
         };
@@ -178,6 +188,17 @@ async fn inspect(server: &Server, writer: &mut Writer, stacks: bool) -> bool {
     true
 }
 
+/// Closes or opens hosts. Whoever asked may rely on it when told that it is done.
+async fn maintenance(server: &Server, order: MaintenanceOrder) -> Result<(), String> {
+    let mut reports = server.ground.link.watch_reports();
+    server.maintenance.order(order, &server.site()).await?;
+    let is_heard = time::timeout(SWITCH_TIMEOUT, reports.changed());
+    if server.ground.link.current() != 0 && is_heard.await.is_err() {
+        tracing::warn!("the proxy has not reported that it knows what is closed for maintenance");
+    }
+    Ok(())
+}
+
 fn status(server: &Server) -> StatusReport {
     StatusReport {
         pid: std::process::id(),
@@ -185,6 +206,7 @@ fn status(server: &Server) -> StatusReport {
         site: server.file.display().to_string(),
         pool: server.ground.board.state(),
         proxy: server.ground.link.report(),
+        maintenance: server.maintenance.report(&server.site()),
     }
 }
 

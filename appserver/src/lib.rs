@@ -28,6 +28,7 @@ mod end;
 mod inspect;
 mod launch;
 mod ledger;
+mod maintenance;
 mod output;
 mod pool;
 mod proxy;

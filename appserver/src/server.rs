@@ -20,11 +20,12 @@ use crate::control;
 use crate::inspect::Inspections;
 use crate::launch::{self, WorkerProgram};
 use crate::ledger::Ledger;
+use crate::maintenance::Maintenance;
 use crate::pool::{Ground, Pool, PoolRemote};
 use crate::reload::{self, Prepared, Progress, ReloadError};
 
-/// For the proxy to report that it switched to what was committed.
-const SWITCH_TIMEOUT: Duration = Duration::from_secs(2);
+/// For the proxy to report that it switched to what it was told.
+pub(crate) const SWITCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the app server could not run.
 #[derive(Debug, Error)]
@@ -54,6 +55,7 @@ pub enum RunError {
 pub(crate) struct Server {
     pub(crate) file: PathBuf,
     pub(crate) ground: Arc<Ground>,
+    pub(crate) maintenance: Maintenance,
     running: Mutex<Running>,
     reloading: tokio::sync::Mutex<()>,
     stopping: watch::Sender<bool>,
@@ -96,6 +98,7 @@ pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver
     let server = Arc::new(Server {
         file: site.file.clone(),
         ground: Arc::clone(&ground),
+        maintenance: Maintenance::load(&site),
         running: Mutex::new(Running { site: Arc::clone(&site), pools: Vec::new() }),
         reloading: tokio::sync::Mutex::default(),
         stopping: watch::Sender::new(false),
@@ -149,6 +152,11 @@ fn sweep(site: &Site, control: &Endpoint) {
 }
 
 impl Server {
+    /// The site that runs.
+    pub(crate) fn site(&self) -> Arc<Site> {
+        Arc::clone(&self.running.lock().site)
+    }
+
     /// Every pool that may have workers of this app.
     pub(crate) fn pools_of(&self, app: &str) -> Vec<PoolRemote> {
         self.running.lock().pools.iter().filter(|pool| &*pool.app == app).map(Pool::remote).collect()

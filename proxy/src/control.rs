@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, info, warn};
 
-use crate::reload::{Prepared, Reload};
+use crate::reload::{self, Prepared, Reload};
 use crate::shared::Shared;
 use crate::upstream::Drained;
 
@@ -147,6 +147,12 @@ impl Control {
     ) -> Result<(), Ended> {
         match message {
             FromServer::Pool(pool) => self.apply(&pool),
+            FromServer::Maintenance(state) => {
+                self.shared.traffic.maintenance.set(state);
+                reload::show_maintenance(&self.shared);
+                // Whoever gave the order waits for this.
+                Lines::write(writer, &ToServer::Report(self.report())).await?;
+            }
             FromServer::SlotBack { app, dispatch, .. } => self.shared.apps.slot_back(&app, dispatch),
             FromServer::Prepare { reload, digest } => {
                 let error = match self.reload.prepare(&self.file, &digest, &self.shared).await {

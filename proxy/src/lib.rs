@@ -6,6 +6,7 @@
 //! - `session`: HTTP/1.1 and HTTP/2 become exchanges; the only user of pingora
 //! - `request`: a request's story; the table from causes to statuses
 //! - `static_files`: files below a directory
+//! - `traffic`: who is turned away: maintenance, limits
 //! - `buffer`: bodies that wait for a slow client or a busy app
 //! - `upstream`: the queue, the workers' slots, the pooled connections
 //! - `control`, `reload`: what the app server says; configuration in force
@@ -27,6 +28,7 @@ mod request;
 mod session;
 mod shared;
 mod static_files;
+mod traffic;
 mod upstream;
 
 use std::path::PathBuf;
@@ -46,10 +48,11 @@ use tracing::{info, warn};
 use crate::access::Access;
 use crate::buffer::Buffers;
 use crate::control::Control;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Readiness};
 use crate::reload::Reload;
 use crate::request::route::Router;
 use crate::shared::{Live, Shared, Tasks};
+use crate::traffic::{Maintenance, Traffic};
 use crate::upstream::Apps;
 
 /// Messages about drained workers on their way to the app server.
@@ -114,6 +117,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
     let shared = Arc::new(Shared {
         apps,
         buffers: Buffers::new(metrics.buffers()),
+        traffic: Traffic { maintenance: Maintenance::load(&site) },
         access: Access::start(site.log.format, site.log.access, &metrics).context("cannot start the access log")?,
         // Every listener holds a permit for the connection it waits for.
         connections: Arc::new(Semaphore::new(site.limits.connections + site.listeners.len())),
@@ -123,6 +127,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
         tasks: Tasks::new(),
     });
     reload::show_certificates(&certificates, &shared);
+    reload::show_maintenance(&shared);
     store.replace(certificates);
     for listener in &bound {
         info!(address = %listener.address, protocol = protocol(listener.protocol), "listening");
@@ -137,7 +142,10 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
     let control = tokio::spawn(control.run(control_shutdown.clone()));
     let readiness = {
         let shared = Arc::clone(&shared);
-        move || shared.apps.readiness()
+        move || Readiness {
+            apps: shared.apps.readiness(),
+            maintenance: shared.traffic.maintenance.report(&shared.live.load().site),
+        }
     };
     let metrics_task =
         metrics_socket.map(|socket| tokio::spawn(metrics::serve(socket, metrics, readiness, control_shutdown)));

@@ -62,6 +62,7 @@ impl Reload {
         shared.access.configure(live.site.log.format, live.site.log.access);
         tidegate_log::init("proxy", &live.site.log);
         shared.live.store(Arc::new(live));
+        show_maintenance(shared);
     }
 
     /// What the proxy serves now.
@@ -96,6 +97,11 @@ pub(crate) fn certificates(site: &Site) -> Result<Vec<Certificate>, tidegate_cer
         return Ok(vec![certificate]);
     }
     site.certificates.iter().map(|files| tidegate_certs::load(&files.certificate, &files.key)).collect()
+}
+
+/// Shows in the metrics which hosts are closed.
+pub(crate) fn show_maintenance(shared: &Shared) {
+    shared.metrics.set_maintenance(&shared.traffic.maintenance.report(&shared.live.load().site));
 }
 
 /// Shows the certificates' expiry in the metrics.

@@ -10,6 +10,7 @@ use crate::access::Access;
 use crate::buffer::Buffers;
 use crate::metrics::Metrics;
 use crate::request::route::Router;
+use crate::traffic::Traffic;
 use crate::upstream::Apps;
 
 /// The parts that a reload replaces in one step.
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
     /// The apps and their workers.
     pub(crate) apps: Apps,
+    /// Who is turned away.
+    pub(crate) traffic: Traffic,
     /// Counters.
     pub(crate) metrics: Arc<Metrics>,
     /// Bodies that wait.

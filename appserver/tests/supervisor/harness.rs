@@ -168,7 +168,17 @@ impl Peer {
     }
 
     pub(crate) async fn hear(&mut self) -> Option<FromServer> {
-        soon("a message", self.lines.next()).await.unwrap_or_default()
+        soon("a message", self.next()).await
+    }
+
+    /// What is closed for maintenance is said to every proxy, and is nothing to the cases.
+    async fn next(&mut self) -> Option<FromServer> {
+        loop {
+            match self.lines.next().await.unwrap_or_default() {
+                Some(FromServer::Maintenance(_)) => {}
+                other => return other,
+            }
+        }
     }
 
     /// The next message that is no state of the pool; states on the way are kept.
@@ -185,7 +195,7 @@ impl Peer {
     pub(crate) async fn until(&mut self, what: &str, condition: impl Fn(&AppState) -> bool) {
         let follow = async {
             while !self.pool.apps.first().is_some_and(&condition) {
-                match self.lines.next().await.unwrap() {
+                match self.next().await {
                     Some(FromServer::Pool(pool)) => self.pool = pool,
                     other => panic!("waited for {what}, got {other:?}"),
                 }

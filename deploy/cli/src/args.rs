@@ -55,6 +55,35 @@ pub(crate) enum Command {
     Top(Top),
     /// Load the site file, certificates and app code anew, without dropping a request.
     Reload,
+    /// Close hosts for maintenance, open them again, or show what is closed.
+    #[command(subcommand)]
+    Maintenance(Maintenance),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Maintenance {
+    /// Answer every request with 503 and a page until `off`, also over restarts.
+    On {
+        /// One name of the host to close; without it every host.
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
+
+        /// What visitors are told, one line.
+        #[arg(long, value_name = "TEXT", value_parser = message)]
+        message: Option<String>,
+
+        /// When visitors and crawlers are to come back.
+        #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = retry_after)]
+        retry_after: Duration,
+    },
+    /// Serve again.
+    Off {
+        /// One name of the host to open; without it everything that was closed.
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
+    },
+    /// Show what is closed.
+    Status,
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +144,21 @@ pub(crate) struct Top {
 
 /// More often than this the workers would be busy with answers.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// More is an article, not a line.
+const LONGEST_MESSAGE: usize = 1000;
+
+fn message(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.len() > LONGEST_MESSAGE || text.chars().any(char::is_control) {
+        return Err(format!("expected one line of 1 to {LONGEST_MESSAGE} bytes"));
+    }
+    Ok(text.to_owned())
+}
+
+fn retry_after(text: &str) -> Result<Duration, String> {
+    let duration = tidegate_site::parse_duration(text)?;
+    if duration.is_zero() { Err("expected more than 0".to_owned()) } else { Ok(duration) }
+}
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = tidegate_site::parse_duration(text)?;

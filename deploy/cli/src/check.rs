@@ -212,7 +212,7 @@ async fn import(site: &Site, report: &mut Report) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_contract::{ListenerReport, PoolState, ProxyReport};
+    use tidegate_contract::{ListenerReport, MaintenanceState, PoolState, ProxyReport};
 
     fn running(address: &str) -> StatusReport {
         let listener = ListenerReport { address: address.to_owned(), url: String::new(), tls: true, redirects: false };
@@ -221,6 +221,7 @@ mod tests {
             version: String::new(),
             site: String::new(),
             pool: PoolState::default(),
+            maintenance: MaintenanceState::default(),
             proxy: Some(ProxyReport { listeners: vec![listener], ..ProxyReport::default() }),
         }
     }

@@ -5,7 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use thiserror::Error;
-use tidegate_contract::{FromServer, InspectReport, LineError, Lines, PROTOCOL, Role, StatusReport, ToServer};
+use tidegate_contract::{
+    FromServer, InspectReport, LineError, Lines, MaintenanceOrder, PROTOCOL, Role, StatusReport, ToServer,
+};
 use tidegate_host::{Endpoint, LocalStream};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout};
@@ -79,6 +81,15 @@ impl Control {
                 FromServer::Status(status) => return Ok(InspectReport { status, workers }),
                 _ => return Err(ControlError::Unexpected),
             }
+        }
+    }
+
+    /// Closes or opens hosts: `Some` is the reason why nothing was changed.
+    pub(crate) async fn maintenance(&mut self, order: MaintenanceOrder) -> Result<Option<String>, ControlError> {
+        self.send(&ToServer::Maintenance(order)).await?;
+        match self.receive(ANSWER).await? {
+            FromServer::Done { error } => Ok(error),
+            _ => Err(ControlError::Unexpected),
         }
     }
 

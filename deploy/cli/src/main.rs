@@ -7,6 +7,7 @@ mod check;
 mod control;
 mod failure;
 mod init;
+mod maintenance;
 mod reload;
 mod status;
 mod style;
@@ -49,6 +50,7 @@ fn run(arguments: &Arguments, style: Style) -> Result<(), Failure> {
         Command::Up(up) => runtime.block_on(crate::up::run(config, up, style)),
         Command::Status(status) => runtime.block_on(crate::status::run(config, status, style)),
         Command::Top(top) => runtime.block_on(crate::top::run(config, top, style)),
+        Command::Maintenance(order) => runtime.block_on(crate::maintenance::run(config, order, style)),
         Command::Reload => runtime.block_on(crate::reload::run(config, style)),
     }
 }

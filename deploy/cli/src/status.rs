@@ -65,6 +65,7 @@ fn show(report: &StatusReport, now: OffsetDateTime, style: Style) -> String {
         }
     }
     out.push('\n');
+    out.push_str(&crate::maintenance::show(&report.maintenance, style));
     match &report.proxy {
         Some(proxy) => out.push_str(&proxy_lines(proxy, now, style)),
         None => {
@@ -197,7 +198,7 @@ fn day(stamp: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_contract::{PoolState, RestartReason};
+    use tidegate_contract::{MaintenanceState, PoolState, RestartReason};
 
     fn worker(slot: u32, phase: WorkerPhase) -> WorkerState {
         WorkerState {
@@ -240,6 +241,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             site: "/srv/tidegate.yaml".to_owned(),
             pool: PoolState { apps: vec![shop, wiki] },
+            maintenance: MaintenanceState::default(),
             proxy: None,
         };
         let expected = "\

@@ -9,6 +9,7 @@ mod dispatch;
 mod inspect;
 mod launch;
 mod lines;
+mod maintenance;
 mod message;
 
 pub use cause::Cause;
@@ -16,10 +17,11 @@ pub use dispatch::{Dispatch, DispatchError, INTERNAL_HEADER, Outcome};
 pub use inspect::{Frame, InFlight, InspectReport, Inspection, WorkerReport};
 pub use launch::{LAUNCH_VARIABLE, Launch, Mode};
 pub use lines::{LineError, Lines, MAX_LINE};
+pub use maintenance::{Closure, MaintenanceOrder, MaintenanceState};
 pub use message::{
     AppPhase, AppState, CertificateReport, FromServer, FromWorker, Generation, Interruption, ListenerReport, PoolState,
     ProxyReport, RestartReason, Role, StatusReport, ToServer, ToWorker, WorkerPhase, WorkerState,
 };
 
 /// Version of everything in this crate. Programs that differ in it refuse each other.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Inspection, WorkerReport};
+use crate::{Inspection, MaintenanceOrder, MaintenanceState, WorkerReport};
 
 /// Who opened a control channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ pub enum ToServer {
     Reload,
     /// Command: asks for a [`StatusReport`].
     Status,
+    /// Command: closes hosts for maintenance, or opens them. The answer is `Done`.
+    Maintenance(MaintenanceOrder),
     /// Command: asks what every worker is doing: one [`FromServer::Inspected`] for each, then [`FromServer::Status`].
     Inspect {
         /// Whether with the whole stack of each request.
@@ -78,6 +80,8 @@ pub enum FromServer {
         /// [`crate::Dispatch::number`].
         dispatch: u64,
     },
+    /// Proxy: what is closed for maintenance, sent after hello and whenever it changes.
+    Maintenance(MaintenanceState),
     /// Proxy: load the site file whose SHA-256 is `digest`, beside the running one.
     Prepare {
         /// The reload's number.
@@ -106,7 +110,7 @@ pub enum FromServer {
     Status(StatusReport),
     /// Command: a worker's part of the answer to [`ToServer::Inspect`].
     Inspected(WorkerReport),
-    /// Command: the end of a reload.
+    /// Command: the end of a reload, or of a [`ToServer::Maintenance`].
     Done {
         /// Why nothing was changed; nothing on success.
         error: Option<String>,
@@ -312,6 +316,8 @@ pub struct StatusReport {
     pub pool: PoolState,
     /// The connected proxy.
     pub proxy: Option<ProxyReport>,
+    /// What is closed for maintenance, by the command or by the site file.
+    pub maintenance: MaintenanceState,
 }
 
 /// From the app server to a worker.

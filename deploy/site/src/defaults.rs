@@ -30,6 +30,12 @@ pub(crate) const HOST_NAME: &str = "*";
 /// The app sees what it would see behind other servers: SCRIPT_NAME and PATH_INFO.
 pub(crate) const MOUNT: bool = true;
 
+/// Open.
+pub(crate) const MAINTENANCE: bool = false;
+
+/// Long enough that crawlers do not come back while it lasts, short enough that they come back the same day.
+pub(crate) const MAINTENANCE_RETRY_AFTER: Duration = Duration::from_secs(600);
+
 /// Nobody goes first until the operator says who: then a request waits for those who came before it.
 pub(crate) const PRIORITY: Priority = Priority::Normal;
 

@@ -46,6 +46,7 @@ pub(super) struct Families {
     pub(super) buffer_files: IntCounter,
     pub(super) buffer_rejected: IntCounter,
     pub(super) certificate_expiry: IntGaugeVec,
+    pub(super) maintenance: IntGaugeVec,
     pub(super) build_info: IntGaugeVec,
     pub(super) config_reloads: IntCounterVec,
     pub(super) config_last_reload_success: IntGauge,
@@ -215,6 +216,12 @@ impl Families {
                 "tidegate_certificate_expiry_timestamp_seconds",
                 "End of a certificate's validity, in seconds since 1970.",
                 &["source", "name"],
+            ),
+            maintenance: gauges(
+                r,
+                "tidegate_maintenance",
+                "1 if a host is closed for maintenance, 0 otherwise.",
+                &["host"],
             ),
             build_info: gauges(r, "tidegate_build_info", "Always 1.", &["version"]),
             config_reloads: counters(

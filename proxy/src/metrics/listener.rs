@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::Metrics;
+use super::{HostMaintenance, Metrics};
 
 const CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,15 +44,24 @@ pub(crate) struct AppReadiness {
     pub(crate) not_ready: Option<&'static str>,
 }
 
-/// Serves until `shutdown` becomes true or its sender is gone. `readiness` lists every app and
-/// must not block.
+/// What `/readyz` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    /// Every app.
+    pub(crate) apps: Vec<AppReadiness>,
+    /// Every host. A closed one is said and makes nothing unready: a load balancer that took the server out
+    /// would show its own page instead of the operator's.
+    pub(crate) maintenance: Vec<HostMaintenance>,
+}
+
+/// Serves until `shutdown` becomes true or its sender is gone. `readiness` must not block.
 pub(crate) async fn serve<R>(
     listener: TcpListener,
     metrics: Arc<Metrics>,
     readiness: R,
     mut shutdown: watch::Receiver<bool>,
 ) where
-    R: Fn() -> Vec<AppReadiness> + Clone + Send + Sync + 'static,
+    R: Fn() -> Readiness + Clone + Send + Sync + 'static,
 {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -89,7 +98,7 @@ pub(crate) async fn serve<R>(
 
 async fn connection<R>(stream: TcpStream, metrics: Arc<Metrics>, readiness: R)
 where
-    R: Fn() -> Vec<AppReadiness>,
+    R: Fn() -> Readiness,
 {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let answer = answer(request.method().clone(), request.uri().path().to_owned());
@@ -126,11 +135,7 @@ fn answer(method: Method, path: String) -> Answer {
     if method == Method::GET || method == Method::HEAD { answer } else { Answer::NotAllowed }
 }
 
-async fn respond(
-    answer: Answer,
-    metrics: &Arc<Metrics>,
-    readiness: impl Fn() -> Vec<AppReadiness>,
-) -> Response<Full<Bytes>> {
+async fn respond(answer: Answer, metrics: &Arc<Metrics>, readiness: impl Fn() -> Readiness) -> Response<Full<Bytes>> {
     match answer {
         Answer::Metrics => {
             let metrics = Arc::clone(metrics);
@@ -161,12 +166,15 @@ async fn respond(
 }
 
 /// A line for each app, and whether all are ready. A site of static files only is ready.
-fn readiness_page(apps: &[AppReadiness]) -> (bool, String) {
+fn readiness_page(Readiness { apps, maintenance }: &Readiness) -> (bool, String) {
     let ready = apps.iter().all(|app| app.not_ready.is_none());
     let mut page = String::from(if ready { "ready\n" } else { "not ready\n" });
     for app in apps {
         // Writing to a String cannot fail.
         let _ = writeln!(page, "{}: {}", app.name, app.not_ready.unwrap_or("ready"));
+    }
+    for host in maintenance.iter().filter(|host| host.is_closed) {
+        let _ = writeln!(page, "closed for maintenance: {}", host.host);
     }
     (ready, page)
 }
@@ -204,14 +212,20 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let metrics = Metrics::new("1.2.3");
         let (stop, shutdown) = watch::channel(false);
-        let readiness = || vec![AppReadiness { name: "shop".to_owned(), not_ready: Some("starting") }];
+        let readiness = || Readiness {
+            apps: vec![AppReadiness { name: "shop".to_owned(), not_ready: Some("starting") }],
+            maintenance: vec![
+                HostMaintenance { host: "blog".to_owned(), is_closed: true },
+                HostMaintenance { host: "shop".to_owned(), is_closed: false },
+            ],
+        };
         let server = tokio::spawn(serve(listener, metrics, readiness, shutdown));
 
         for (request, start, part) in [
             ("GET /metrics HTTP/1.1", "HTTP/1.1 200", "tidegate_build_info{version=\"1.2.3\"} 1"),
             ("GET /metrics?a=b HTTP/1.1", "HTTP/1.1 200", PROMETHEUS_TEXT),
             ("GET /healthz HTTP/1.1", "HTTP/1.1 200", "\r\n\r\nok\n"),
-            ("GET /readyz HTTP/1.1", "HTTP/1.1 503", "not ready\nshop: starting\n"),
+            ("GET /readyz HTTP/1.1", "HTTP/1.1 503", "not ready\nshop: starting\nclosed for maintenance: blog\n"),
             ("GET / HTTP/1.1", "HTTP/1.1 404", "/metrics"),
             ("POST /metrics HTTP/1.1", "HTTP/1.1 405", "allow: GET, HEAD"),
             ("nonsense", "HTTP/1.1 400", ""),
@@ -230,7 +244,8 @@ mod tests {
     fn a_site_is_ready_when_every_app_is() {
         let app = |not_ready| AppReadiness { name: "a".to_owned(), not_ready };
         for (apps, ready) in [(vec![], true), (vec![app(None)], true), (vec![app(None), app(Some("failed"))], false)] {
-            assert_eq!(readiness_page(&apps).0, ready);
+            let maintenance = vec![HostMaintenance { host: "shop".to_owned(), is_closed: true }];
+            assert_eq!(readiness_page(&Readiness { apps, maintenance }).0, ready);
         }
     }
 }

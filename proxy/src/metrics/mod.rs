@@ -22,7 +22,7 @@ use prometheus::{Encoder as _, IntCounter, IntGauge, TextEncoder};
 
 pub(crate) use app::AppMetrics;
 pub(crate) use held::Held;
-pub(crate) use listener::{AppReadiness, serve};
+pub(crate) use listener::{AppReadiness, Readiness, serve};
 pub(crate) use proxy::{Handshake, ListenerMetrics, Version};
 pub(crate) use worker::WorkerMetrics;
 
@@ -38,6 +38,15 @@ pub(crate) struct CertificateExpiry {
     pub(crate) name: String,
     /// End of validity in seconds since 1970.
     pub(crate) not_after: i64,
+}
+
+/// Whether a host is closed for maintenance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostMaintenance {
+    /// The first of its names.
+    pub(crate) host: String,
+    /// Whether visitors are turned away.
+    pub(crate) is_closed: bool,
 }
 
 /// Counts bodies that wait in the proxy.
@@ -122,6 +131,15 @@ impl Metrics {
         for certificate in certificates {
             let labels = [certificate.source.as_str(), certificate.name.as_str()];
             family.with_label_values(&labels).set(certificate.not_after);
+        }
+    }
+
+    /// Replaces what is known about closed hosts.
+    pub(crate) fn set_maintenance(&self, hosts: &[HostMaintenance]) {
+        let family = &self.families.maintenance;
+        family.reset();
+        for host in hosts {
+            family.with_label_values(&[&host.host]).set(i64::from(host.is_closed));
         }
     }
 

@@ -14,6 +14,7 @@ fn full() -> Arc<Metrics> {
     let metrics = Metrics::new("0.1.0");
     metrics.app("shop").worker(0);
     metrics.listener("[::]:8443");
+    metrics.set_maintenance(&[HostMaintenance { host: "blog.example".to_owned(), is_closed: true }]);
     metrics.set_certificates(&[CertificateExpiry {
         source: r"C:\certs\a.pem".to_owned(),
         name: "shop.example".to_owned(),
@@ -116,6 +117,7 @@ fn series_have_the_documented_names_labels_and_values() {
             r#"tidegate_certificate_expiry_timestamp_seconds{name="shop.example",source="C:\\certs\\a.pem"}"#,
             "1900000000",
         ),
+        (r#"tidegate_maintenance{host="blog.example"}"#, "1"),
         (r#"tidegate_build_info{version="0.1.0"}"#, "1"),
         (r#"tidegate_config_reloads_total{result="failed"}"#, "1"),
         (r#"tidegate_config_reloads_total{result="ok"}"#, "0"),

@@ -3,6 +3,7 @@
 //! reply, the request's story logs and counts it.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use http::StatusCode;
 use tidegate_contract::Cause;
@@ -18,6 +19,8 @@ pub(crate) struct Failure {
     pub(crate) status: StatusCode,
     /// Seconds for Retry-After.
     pub(crate) retry_after: Option<u32>,
+    /// What people are told instead of the usual sentence.
+    pub(crate) message: Option<Box<str>>,
     /// Whether the connection ends with the reply (HTTP/1.1), because its framing is in doubt or
     /// the rest of the request is not worth reading.
     pub(crate) close: bool,
@@ -57,7 +60,7 @@ const fn row(cause: Cause) -> Row {
         Cause::BufferFull => (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, Some(30), true),
         Cause::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, Some(5), false),
         Cause::Draining => (StatusCode::SERVICE_UNAVAILABLE, Level::INFO, Some(5), true),
-        Cause::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, None, false),
+        Cause::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, Some(600), false),
         Cause::ClientClosed => (client_closed_request(), Level::DEBUG, None, true),
         Cause::ClientTimeout => (StatusCode::REQUEST_TIMEOUT, Level::DEBUG, None, true),
         Cause::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Level::DEBUG, None, true),
@@ -86,7 +89,14 @@ impl Failure {
     /// A failure with the status that its cause has in the table.
     pub(crate) fn new(cause: Cause, detail: impl Into<Cow<'static, str>>) -> Self {
         let Row { status, retry_after, close, .. } = row(cause);
-        Self { cause: Some(cause), status, retry_after, close, field: None, detail: detail.into() }
+        Self { cause: Some(cause), status, retry_after, message: None, close, field: None, detail: detail.into() }
+    }
+
+    /// A host that the operator has closed.
+    pub(crate) fn maintenance(message: Option<&str>, retry_after: Duration) -> Self {
+        let retry_after = retry_after.as_secs().try_into().unwrap_or(u32::MAX);
+        let failure = Self::new(Cause::Maintenance, "closed for maintenance");
+        Self { message: message.map(Into::into), retry_after: Some(retry_after), ..failure }
     }
 
     /// A request past its deadline: 502, unless the app has `timeout_status: 504`.
@@ -154,7 +164,7 @@ impl Failure {
 
     /// A negative answer that is nobody's failure.
     fn ordinary(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { cause: None, status, retry_after: None, close: false, field: None, detail: detail.into() }
+        Self { cause: None, status, retry_after: None, message: None, close: false, field: None, detail: detail.into() }
     }
 
     /// The level at which this is logged.
@@ -179,7 +189,7 @@ mod tests {
             (Cause::BufferFull, 503, Level::WARN, true),
             (Cause::NoBackend, 503, Level::WARN, true),
             (Cause::Draining, 503, Level::INFO, true),
-            (Cause::Maintenance, 503, Level::DEBUG, false),
+            (Cause::Maintenance, 503, Level::DEBUG, true),
             (Cause::ClientClosed, 499, Level::DEBUG, false),
             (Cause::ClientTimeout, 408, Level::DEBUG, false),
             (Cause::TooLarge, 413, Level::DEBUG, false),

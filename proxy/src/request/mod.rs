@@ -183,7 +183,9 @@ impl Story<'_> {
             let reply = redirect_to_https(self.facts, https_port)?;
             return self.send(reply).await;
         }
-        let found = route::find(host?, path)?;
+        let host = host?;
+        self.shared.traffic.maintenance.check(host, self.facts.origin.client)?;
+        let found = route::find(host, path)?;
         let rules = &found.route.rules;
         self.dress(rules);
         let asked = Asked { facts: self.facts, headers: &self.exchange.request().headers };
@@ -231,7 +233,8 @@ impl Story<'_> {
         if self.exchange.is_head_sent() || failure.cause == Some(Cause::ClientClosed) {
             return false;
         }
-        if failure.close {
+        // The rest of a body is not worth reading once the answer is known.
+        if failure.close || self.exchange.has_body_left() {
             self.exchange.close_after();
         }
         let page = pages::reply(failure, &self.exchange.request().headers, &self.facts.id);

@@ -61,7 +61,10 @@ fn name(status: StatusCode) -> &'static str {
 }
 
 /// What happened, for people. Gives nothing away about what runs behind the proxy.
-fn sentence(failure: &Failure) -> &'static str {
+fn sentence(failure: &Failure) -> &str {
+    if let Some(message) = &failure.message {
+        return message;
+    }
     match failure.cause {
         Some(Cause::WorkerTimeout) => "The application took too long to answer.",
         Some(Cause::WorkerDied) => "The application stopped before it had answered.",

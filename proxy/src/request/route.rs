@@ -105,8 +105,9 @@ fn bare_name(host: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
-    use tidegate_site::{Files, Target};
+    use tidegate_site::{Files, Maintenance, Target};
 
     use super::*;
 
@@ -118,6 +119,7 @@ mod tests {
             rules: Arc::default(),
         };
         VirtualHost {
+            maintenance: Maintenance { on: false, allow: Vec::new(), retry_after: Duration::ZERO },
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             routes: prefixes.iter().map(route).collect(),
             rules: Arc::default(),

@@ -243,7 +243,7 @@ fn visible(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_contract::{AppState, Inspection, PoolState, StatusReport, WorkerState};
+    use tidegate_contract::{AppState, Inspection, MaintenanceState, PoolState, StatusReport, WorkerState};
 
     fn frame(file: &str, line: u32, function: &str) -> Frame {
         Frame { file: file.to_owned(), line, function: function.to_owned() }
@@ -301,6 +301,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             site: "/srv/tidegate.yaml".to_owned(),
             pool: PoolState { apps: vec![failed] },
+            maintenance: MaintenanceState::default(),
             proxy: None,
         };
         let unknown = InFlight { at: None, ..request("/held", 300_000) };

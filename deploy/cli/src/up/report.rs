@@ -61,7 +61,7 @@ fn app_line(app: &AppState, style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_contract::{CertificateReport, ListenerReport, PoolState, ProxyReport, WorkerState};
+    use tidegate_contract::{CertificateReport, ListenerReport, MaintenanceState, PoolState, ProxyReport, WorkerState};
 
     fn app(name: &str, phase: AppPhase, detail: Option<&str>, pids: &[u32]) -> AppState {
         let worker = |(slot, pid): (usize, &u32)| WorkerState {
@@ -104,6 +104,7 @@ mod tests {
                     app("wiki", AppPhase::Failed, Some("Traceback\nValueError: no\n"), &[]),
                 ],
             },
+            maintenance: MaintenanceState::default(),
             proxy: Some(ProxyReport {
                 pid: 2,
                 version: "0.1.0".to_owned(),

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::check::apps::Apps;
 use crate::check::paths::Base;
 use crate::check::rules::{RULES, with_rules};
-use crate::check::{LONGEST, SHORTEST, files, limits, rules};
+use crate::check::{LONGEST, SHORTEST, files, limits, maintenance, rules};
 use crate::checked::{AppRoute, Limits, Priority, Route, Rules, Target, VirtualHost};
 use crate::raw::{Node, Table};
 use crate::{defaults, suggest, syntax};
 
 /// Keys of a host beside its rules.
-pub(crate) const OWN_HOST: &[&str] = &["names", "routes"];
+pub(crate) const OWN_HOST: &[&str] = &["names", "routes", "maintenance", "maintenance_allow"];
 /// Keys of a route beside its rules.
 pub(crate) const OWN_ROUTE: &[&str] = &[
     "path",
@@ -73,6 +73,7 @@ fn default(root: &Table<'_>, around: &Around<'_>) -> Option<Vec<VirtualHost>> {
         [] => root.reject(format!("nothing to serve: expected at least {}", syntax::LEAST)),
         [name] => Some(vec![VirtualHost {
             names: vec![defaults::HOST_NAME.to_owned()],
+            maintenance: maintenance::open(),
             routes: vec![Route {
                 prefix: String::new(),
                 target: Target::App(plain(name, around)?),
@@ -106,7 +107,8 @@ fn host(
     // Wrong rules are reported once, and not again in every route.
     let inherited = rules.clone().unwrap_or_default();
     let routes = table.require("routes", ROUTES).and_then(|node| routes(&node, around, reached, &inherited));
-    Some(VirtualHost { names: names?, routes: routes?, rules: rules? })
+    let maintenance = maintenance::read(&table);
+    Some(VirtualHost { names: names?, maintenance: maintenance?, routes: routes?, rules: rules? })
 }
 
 fn names(node: &Node<'_>, taken: &mut BTreeMap<String, String>) -> Option<Vec<String>> {

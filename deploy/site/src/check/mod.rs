@@ -10,6 +10,7 @@ mod files;
 mod hosts;
 mod limits;
 mod listeners;
+mod maintenance;
 mod paths;
 mod pool;
 mod rules;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Files, Priority, Rules};
+use super::{Files, Maintenance, Priority, Rules};
 
 /// A virtual host: names and routes.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +11,8 @@ pub struct VirtualHost {
     /// Lower-case names without port: exact (`shop.example`), wildcard (`*.shop.example`, one
     /// label), an IP address (IPv6 without brackets) or `*` for any other.
     pub names: Vec<String>,
+    /// Whether it is closed, and for whom not.
+    pub maintenance: Maintenance,
     /// Longest prefix first.
     pub routes: Vec<Route>,
     /// Rules of responses for which no route is found; those of the routes are in them.

@@ -7,6 +7,7 @@ mod host;
 mod limits;
 mod listener;
 mod log;
+mod maintenance;
 mod priority;
 mod rules;
 
@@ -21,6 +22,7 @@ pub use self::host::{AppRoute, Route, Target, VirtualHost};
 pub use self::limits::{BufferLimits, Limits};
 pub use self::listener::{CertificateFiles, Listener, Protocol};
 pub use self::log::{Level, Log, LogFormat};
+pub use self::maintenance::Maintenance;
 pub use self::priority::Priority;
 pub use self::rules::{HeaderEdits, Headers, Rules};
 

@@ -62,6 +62,7 @@ fn a_file_with_one_app_is_enough() {
         certificates: vec![],
         hosts: vec![VirtualHost {
             names: vec!["*".to_owned()],
+            maintenance: Maintenance { on: false, allow: Vec::new(), retry_after: seconds(600) },
             routes: vec![Route { prefix: String::new(), target: Target::App(route), rules: Default::default() }],
             rules: Default::default(),
         }],

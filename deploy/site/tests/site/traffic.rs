@@ -17,6 +17,22 @@ fn route(site: &Site) -> &AppRoute {
 }
 
 #[test]
+fn a_host_may_be_closed_but_for_some() {
+    let directory = Directory::new();
+    let host = |keys: &str| format!("app: a:b\nhosts: [{{ {keys}, routes: [{{ path: /, app: app }}] }}]");
+    let site = directory.load(host("maintenance: on, maintenance_allow: [10.1.2.3/8, \"::1\"]")).unwrap();
+    let allow: Vec<String> = site.hosts[0].maintenance.allow.iter().map(ToString::to_string).collect();
+    assert_eq!((site.hosts[0].maintenance.on, allow), (true, vec!["10.0.0.0/8".to_owned(), "::1/128".to_owned()]));
+    assert_eq!(
+        directory.problems(host("maintenance: closed, maintenance_allow: [here]")),
+        [
+            "hosts[0].maintenance: \"closed\": expected on or off",
+            "hosts[0].maintenance_allow[0]: \"here\": expected an address or a network such as 10.0.0.0/8 or \"::1\"",
+        ]
+    );
+}
+
+#[test]
 fn a_route_may_have_a_priority() {
     let directory = Directory::new();
     for (text, priority) in [("high", Priority::High), ("normal", Priority::Normal), ("low", Priority::Low)] {
