@@ -50,7 +50,6 @@ use crate::buffer::Buffers;
 use crate::control::Control;
 use crate::metrics::{Metrics, Readiness};
 use crate::reload::Reload;
-use crate::request::route::Router;
 use crate::shared::{Live, Shared, Tasks};
 use crate::traffic::{Maintenance, Traffic};
 use crate::upstream::Apps;
@@ -121,7 +120,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
         access: Access::start(site.log.format, site.log.access, &metrics).context("cannot start the access log")?,
         // Every listener holds a permit for the connection it waits for.
         connections: Arc::new(Semaphore::new(site.limits.connections + site.listeners.len())),
-        live: ArcSwap::from_pointee(Live { router: Router::new(&site), site }),
+        live: ArcSwap::from_pointee(Live::new(site, &metrics)),
         metrics: Arc::clone(&metrics),
         handshakes: Arc::new(Semaphore::new(listener::HANDSHAKES)),
         tasks: Tasks::new(),

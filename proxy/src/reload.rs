@@ -9,7 +9,6 @@ use tidegate_site::{Listener, Protocol, Site};
 use tracing::info;
 
 use crate::metrics::CertificateExpiry;
-use crate::request::route::Router;
 use crate::shared::{Live, Shared};
 
 /// What a reload needs to know of the running proxy.
@@ -49,8 +48,7 @@ impl Reload {
         if site.listeners != self.listeners || site.metrics != running.site.metrics {
             return Err("listeners and the metrics address cannot be changed by a reload: restart the proxy".to_owned());
         }
-        let router = Router::new(&site);
-        Ok(Prepared { live: Live { site, router }, certificates })
+        Ok(Prepared { live: Live::new(site, &shared.metrics), certificates })
     }
 
     /// Puts a prepared configuration in force.

@@ -11,7 +11,8 @@ use http::{HeaderMap, StatusCode};
 use tokio::task::JoinHandle;
 
 /// Largest piece of a file read at once. One hop to the blocking pool per chunk: larger chunks
-/// mean fewer hops, smaller ones less memory for each slow download.
+/// mean fewer hops, smaller ones less memory for each slow download, which holds two of them: one on
+/// its way to the client, and the next one, read meanwhile.
 const CHUNK: u64 = 128 << 10;
 
 /// Status, header and body of a reply.
@@ -78,34 +79,40 @@ pub(crate) struct FileBody {
     source: Option<Source>,
     pieces: VecDeque<Piece>,
     reading: Option<JoinHandle<(Source, io::Result<Bytes>)>>,
+    /// Read already, comes next.
+    begun: Option<Bytes>,
 }
 
 impl FileBody {
     /// The body made of `pieces` of `file`, in that order. The file was opened for this body
     /// alone and not read yet.
     pub(crate) fn new(file: File, pieces: impl IntoIterator<Item = Piece>) -> Self {
-        Self { source: Some(Source { file, position: 0 }), pieces: pieces.into_iter().collect(), reading: None }
+        Self {
+            source: Some(Source { file, position: 0 }),
+            pieces: pieces.into_iter().collect(),
+            reading: None,
+            begun: None,
+        }
+    }
+
+    /// Reads the first chunk; blocking. For whoever is on a blocking thread already.
+    pub(crate) fn begin(&mut self) -> io::Result<()> {
+        if let Some(Piece::Range { start, length }) = self.pieces.front().cloned() {
+            let now = self.take_chunk(start, length);
+            let source = self.source.as_mut().ok_or_else(lost)?;
+            self.begun = Some(source.read(start, now)?);
+        }
+        Ok(())
+    }
+
+    /// The body made of other pieces of the same file, of which nothing was read yet.
+    pub(crate) fn anew(self, pieces: impl IntoIterator<Item = Piece>) -> Self {
+        Self { pieces: pieces.into_iter().collect(), ..self }
     }
 
     /// Bytes that were not asked for yet.
     pub(crate) fn len(&self) -> u64 {
-        self.pieces.iter().map(Piece::len).sum()
-    }
-
-    /// Everything at once, for small bodies; blocking.
-    pub(crate) fn read_all(mut self) -> io::Result<Bytes> {
-        let mut source = self.source.take().ok_or_else(lost)?;
-        if let (Some(Piece::Range { start, length }), 1) = (self.pieces.front(), self.pieces.len()) {
-            return source.read(*start, *length);
-        }
-        let mut all = Vec::with_capacity(usize::try_from(self.len()).map_err(io::Error::other)?);
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => all.extend_from_slice(text),
-                Piece::Range { start, length } => all.extend_from_slice(&source.read(*start, *length)?),
-            }
-        }
-        Ok(all.into())
+        self.pieces.iter().map(Piece::len).sum::<u64>() + self.begun.as_ref().map_or(0, |bytes| bytes.len() as u64)
     }
 
     /// The next chunk; `None` at the end. An error means that the file could not be read to the
@@ -113,22 +120,17 @@ impl FileBody {
     ///
     /// Cancel-safe: a read under way is picked up by the next call.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if let Some(bytes) = self.begun.take() {
+            self.read_ahead();
+            return Ok(Some(bytes));
+        }
         if self.reading.is_none() {
-            match self.pieces.pop_front() {
-                None => return Ok(None),
-                Some(Piece::Text(text)) => return Ok(Some(text)),
-                Some(Piece::Range { start, length }) => {
-                    let now = length.min(CHUNK);
-                    if now < length {
-                        self.pieces.push_front(Piece::Range { start: start + now, length: length - now });
-                    }
-                    let mut source = self.source.take().ok_or_else(lost)?;
-                    self.reading = Some(tokio::task::spawn_blocking(move || {
-                        let bytes = source.read(start, now);
-                        (source, bytes)
-                    }));
-                }
+            if let Some(Piece::Text(_)) | None = self.pieces.front() {
+                let Some(Piece::Text(text)) = self.pieces.pop_front() else { return Ok(None) };
+                self.read_ahead();
+                return Ok(Some(text));
             }
+            self.read_ahead();
         }
         let reading = self.reading.as_mut().ok_or_else(lost)?;
         let finished = reading.await;
@@ -137,7 +139,29 @@ impl FileBody {
         // After a failure the source stays lost: nothing may follow a gap.
         let bytes = bytes?;
         self.source = Some(source);
+        self.read_ahead();
         Ok(Some(bytes))
+    }
+
+    /// Starts to read the next chunk, if bytes of the file come next.
+    fn read_ahead(&mut self) {
+        let Some(Piece::Range { start, length }) = self.pieces.front().cloned() else { return };
+        let Some(mut source) = self.source.take() else { return };
+        let now = self.take_chunk(start, length);
+        self.reading = Some(tokio::task::spawn_blocking(move || {
+            let bytes = source.read(start, now);
+            (source, bytes)
+        }));
+    }
+
+    /// Takes a chunk off the first piece, which is these bytes of the file; says how long it is.
+    fn take_chunk(&mut self, start: u64, length: u64) -> u64 {
+        let now = length.min(CHUNK);
+        self.pieces.pop_front();
+        if now < length {
+            self.pieces.push_front(Piece::Range { start: start + now, length: length - now });
+        }
+        now
     }
 }
 
@@ -193,7 +217,6 @@ mod tests {
     #[tokio::test]
     async fn pieces_come_in_order_however_they_are_read() {
         let (path, opened) = file(b"abcdef");
-        let again = File::open(&path).unwrap();
         let mut body = FileBody::new(opened, pieces());
         assert_eq!(body.len(), 6);
         let mut all = Vec::new();
@@ -201,7 +224,6 @@ mod tests {
             all.extend_from_slice(&chunk);
         }
         assert_eq!(all, b"<de|a>");
-        assert_eq!(&FileBody::new(again, pieces()).read_all().unwrap()[..], b"<de|a>");
         std::fs::remove_file(path).unwrap();
     }
 
@@ -210,6 +232,8 @@ mod tests {
         let bytes: Vec<u8> = (0..CHUNK * 2 + 17).map(|n| (n % 251) as u8).collect();
         let (path, opened) = file(&bytes);
         let mut body = FileBody::new(opened, [Piece::Range { start: 0, length: bytes.len() as u64 }]);
+        body.begin().unwrap();
+        assert_eq!(body.len(), bytes.len() as u64);
         let mut all = Vec::new();
         let mut sizes = Vec::new();
         while let Some(chunk) = body.next().await.unwrap() {

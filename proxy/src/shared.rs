@@ -10,6 +10,7 @@ use crate::access::Access;
 use crate::buffer::Buffers;
 use crate::metrics::Metrics;
 use crate::request::route::Router;
+use crate::static_files::StaticRoutes;
 use crate::traffic::Traffic;
 use crate::upstream::Apps;
 
@@ -20,6 +21,15 @@ pub(crate) struct Live {
     pub(crate) site: Site,
     /// Hosts and prefixes, compiled.
     pub(crate) router: Router,
+    /// The routes to files, and what is known of them.
+    pub(crate) files: StaticRoutes,
+}
+
+impl Live {
+    /// A site, ready to be served.
+    pub(crate) fn new(site: Site, metrics: &Metrics) -> Self {
+        Self { router: Router::new(&site), files: StaticRoutes::new(&site, &metrics.files), site }
+    }
 }
 
 /// What lives as long as the proxy.

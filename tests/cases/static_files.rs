@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::client::{End, Http2};
+use tidegate_tests::wait::eventually;
 use tidegate_tests::{Connection, Response, Running, Site};
 
 const STYLE: &str = "body { color: teal }\n";
@@ -216,4 +217,64 @@ async fn links_lead_to_files_inside_only() {
         assert_eq!(connection.get(target).await.status, 404, "{target}");
     }
     connection.get("/static/same.css").await.assert_text(200, STYLE);
+}
+
+/// Puts a file in the place of another in one step, as a deployment does.
+async fn replace(running: &Running, name: &str, contents: &[u8]) {
+    running.site.put("next", contents);
+    // Windows refuses while somebody has the old one open without sharing.
+    eventually("the file is replaced", async || {
+        std::fs::rename(running.site.path("next"), running.site.path(name)).ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_file_is_seen_and_never_mixed_with_what_it_was() {
+    let running = files("changes").await;
+    // One that is kept in memory, one that is read each time.
+    let versions = [vec![b'a'; 20_000], vec![b'b'; 90_000], vec![b'c'; 700_000]];
+    let mut both = Both::to(&running).await;
+    let mut tags: Vec<(String, u8)> = Vec::new();
+    for version in versions.iter().chain(&versions) {
+        replace(&running, "static/style.css", version).await;
+        eventually("the change is seen", async || {
+            let mut seen = None;
+            for response in [both.one.get("/static/style.css").await, both.two.get("/static/style.css").await] {
+                let letter = if response.body.starts_with(b"body") { b'-' } else { response.body[0] };
+                let is_one_version = letter == b'-' || versions.contains(&response.body);
+                assert!(is_one_version && response.end == End::Proper, "{} bytes", response.body.len());
+                let tag = response.header("etag").unwrap().to_owned();
+                // A tag names one version for ever.
+                assert!(tags.iter().all(|(known, version)| *known != tag || *version == letter), "{tag}");
+                tags.push((tag, letter));
+                seen = Some(letter);
+            }
+            (seen == Some(version[0])).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn known_files_are_answered_from_memory_and_a_reload_forgets_them() {
+    let mut running = files("memory").await;
+    let mut both = Both::to(&running).await;
+    for _ in 0..50 {
+        both.get("/static/style.css", &[]).await.assert_text(200, STYLE);
+    }
+    let looks = running.metric("tidegate_files_looks_total", &[]).await;
+    assert!((1.0..100.0).contains(&looks), "{looks}");
+    assert!(running.metric("tidegate_files_cache_bytes", &[]).await > 0.0);
+
+    running.site.change("limits", "{ static_cache: 0 }");
+    running.site.put("static/style.css", "changed");
+    running.site.write();
+    let reloaded = running.tidegate(&["reload"]).await;
+    assert_eq!(reloaded.code, 0, "{reloaded:?}");
+    let looks = running.metric("tidegate_files_looks_total", &[]).await;
+    for _ in 0..5 {
+        both.get("/static/style.css", &[]).await.assert_text(200, "changed");
+    }
+    assert!(running.metric("tidegate_files_looks_total", &[]).await >= looks + 10.0);
 }

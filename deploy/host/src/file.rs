@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Component, Path};
+use std::time::SystemTime;
 
 use crate::sys;
 
@@ -19,6 +20,25 @@ pub fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
         return Err(io::ErrorKind::NotFound.into());
     }
     sys::open_within(root, relative)
+}
+
+/// The state of a file: two stamps are equal only if it is the same file and was not written to
+/// meanwhile, as far as the resolution of the file system's clock goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Length in bytes.
+    pub length: u64,
+    /// When its content was last written, where the file system knows.
+    pub modified: Option<SystemTime>,
+    /// Which file, and when anything of it, its times included, was last changed.
+    identity: sys::FileIdentity,
+}
+
+/// The present state of an open file.
+pub fn stamp(file: &File) -> io::Result<Stamp> {
+    let metadata = file.metadata()?;
+    let identity = sys::file_identity(file, &metadata)?;
+    Ok(Stamp { length: metadata.len(), modified: metadata.modified().ok(), identity })
 }
 
 /// Creates a new file for writing and reading back that only its owner can open. It is gone when it is

@@ -144,6 +144,9 @@ pub(crate) const BUFFER_RESPONSE: u64 = 1 << 30;
 /// Below the state directory, which Tidegate may write to.
 pub(crate) const BUFFER_DIR: &str = "buffers";
 
+/// The styles, scripts and pictures of nearly any site; what does not fit is read again, from the system's cache.
+pub(crate) const STATIC_CACHE: u64 = 64 << 20;
+
 /// Who was served what is the first thing that is asked after an incident.
 pub(crate) const ACCESS_LOG: bool = true;
 

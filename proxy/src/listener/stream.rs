@@ -92,6 +92,31 @@ impl ClientStream {
         }
     }
 
+    /// Writes the held bytes and, in the same call, these; says how many of these were written.
+    fn poll_write_after_held(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        while !self.held.is_empty() {
+            let written = {
+                // A header before its body, or the two before a chunk's end: more is rare, and comes after.
+                let mut all = [IoSlice::new(&self.held), IoSlice::new(&[]), IoSlice::new(&[]), IoSlice::new(&[])];
+                let count = pieces.len().min(all.len() - 1);
+                all[1..=count].copy_from_slice(&pieces[..count]);
+                ready!(self.transport.poll_write_vectored(cx, &all[..=count]))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let held = self.held.len().min(written);
+            self.held.advance(held);
+            if written > held {
+                return Poll::Ready(Ok(written - held));
+            }
+        }
+        match pieces {
+            [piece] => self.transport.poll_write(cx, piece),
+            pieces => self.transport.poll_write_vectored(cx, pieces),
+        }
+    }
+
     fn poll_write_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
             let written = ready!(self.transport.poll_write(cx, &self.held))?;
@@ -151,8 +176,7 @@ impl AsyncWrite for ClientStream {
             this.held.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
-        ready!(this.poll_write_held(cx))?;
-        this.transport.poll_write(cx, bytes)
+        this.poll_write_after_held(cx, &[IoSlice::new(bytes)])
     }
 
     // A chunk is a size, its bytes and a line end, an HTTP/2 frame a header and its bytes: one write.
@@ -169,8 +193,7 @@ impl AsyncWrite for ClientStream {
             }
             return Poll::Ready(Ok(size));
         }
-        ready!(this.poll_write_held(cx))?;
-        this.transport.poll_write_vectored(cx, pieces)
+        this.poll_write_after_held(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {

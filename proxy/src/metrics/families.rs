@@ -41,6 +41,8 @@ pub(super) struct Families {
     pub(super) http_received_bytes: IntCounter,
     pub(super) files_requests: IntCounterVec,
     pub(super) files_sent_bytes: IntCounter,
+    pub(super) files_looks: IntCounter,
+    pub(super) files_cache_bytes: IntGauge,
     pub(super) buffer_memory_bytes: IntGauge,
     pub(super) buffer_disk_bytes: IntGauge,
     pub(super) buffer_files: IntCounter,
@@ -195,6 +197,12 @@ impl Families {
                 &["status"],
             ),
             files_sent_bytes: counter(r, "tidegate_files_sent_bytes_total", "Bytes of static files sent to clients."),
+            files_looks: counter(
+                r,
+                "tidegate_files_looks_total",
+                "Times that the disk was asked for a static file; other requests were answered from memory.",
+            ),
+            files_cache_bytes: gauge(r, "tidegate_files_cache_bytes", "Bytes of static files kept in memory."),
             buffer_memory_bytes: gauge(
                 r,
                 "tidegate_buffer_memory_bytes",

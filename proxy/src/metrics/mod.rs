@@ -27,7 +27,8 @@ pub(crate) use proxy::{Handshake, ListenerMetrics, Version};
 pub(crate) use worker::WorkerMetrics;
 
 use families::Families;
-use proxy::{FileMetrics, HttpMetrics};
+pub(crate) use proxy::FileMetrics;
+use proxy::HttpMetrics;
 
 /// When a certificate ends, for [`Metrics::set_certificates`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -121,11 +121,20 @@ impl HttpMetrics {
 pub(crate) struct FileMetrics {
     requests: StatusCounters,
     sent: IntCounter,
+    /// Times that the disk was asked what is at a path.
+    pub(crate) looks: IntCounter,
+    /// Bytes in memory.
+    pub(crate) kept: IntGauge,
 }
 
 impl FileMetrics {
     pub(super) fn new(families: &Families) -> Self {
-        Self { requests: StatusCounters::new(&families.files_requests, &[]), sent: families.files_sent_bytes.clone() }
+        Self {
+            requests: StatusCounters::new(&families.files_requests, &[]),
+            sent: families.files_sent_bytes.clone(),
+            looks: families.files_looks.clone(),
+            kept: families.files_cache_bytes.clone(),
+        }
     }
 
     /// A request was answered.

@@ -201,7 +201,7 @@ impl Story<'_> {
                     target: &self.facts.target,
                     headers: &self.exchange.request().headers,
                 };
-                let reply = static_files::serve(files, &request).await?;
+                let reply = static_files::serve(self.live.files.of(files)?, &request).await?;
                 self.send(reply).await
             }
             Target::App(route) => {

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn host(names: &[&str], prefixes: &[&str]) -> VirtualHost {
-        let files = Files { root: "/srv".into(), index: None, cache_control: None };
+        let files = Files { number: 0, root: "/srv".into(), index: None, cache_control: None };
         let route = |prefix: &&str| Route {
             prefix: (*prefix).to_owned(),
             target: Target::Files(files.clone()),

@@ -192,8 +192,9 @@ impl Exchange {
     pub(crate) async fn send_whole(&mut self, head: Head, body: Bytes) -> Result<(), ClientError> {
         let (header, ends) = self.frame(head);
         self.head_sent = true;
-        self.hold_writes(body.len() <= JOINED);
+        self.hold_writes(true);
         self.bounded_write(async |session| session.write_response_header(header).await).await?;
+        self.hold_writes(body.len() <= JOINED);
         let mut body = if ends { Bytes::new() } else { body };
         if body.len() > WRITE {
             let beginning = body.split_to(body.len() - WRITE);

@@ -3,8 +3,6 @@
 //! anything touches the disk. Refuses rather than repairs; what it lets through is opened by
 //! `tidegate_host::file::open_within`, which checks links, case and 8.3 names on the disk itself.
 
-use std::path::PathBuf;
-
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
@@ -15,7 +13,7 @@ const MAX_SEGMENT: usize = 255;
 /// A path that names no file, for the log. Clients see 404 for all, so that nothing can be
 /// learnt from the difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum Refused {
+pub(super) enum Refused {
     #[error("malformed percent-encoding")]
     Encoding,
     #[error("not UTF-8")]
@@ -34,23 +32,16 @@ pub(crate) enum Refused {
     TooLong,
 }
 
-/// The file that a raw path names, relative to the root.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Named {
-    /// Empty for the root itself.
-    pub(crate) relative: PathBuf,
-    /// Whether the path ends with a slash, or is empty after one: a directory is meant.
-    pub(crate) directory: bool,
-}
-
-/// Decodes the part of a raw path after its route's prefix (empty, or starting with `/`).
-/// Repeated slashes count as one, as in every file system.
-pub(crate) fn segments(rest: &str) -> Result<Named, Refused> {
+/// The path below the root that a raw path names, in its one form: decoded, without a slash at its
+/// beginning, with one at its end if a directory is meant (`/` is the root as a directory, the
+/// empty path the root without its slash). Takes the part after the route's prefix, empty or starting
+/// with `/`. Repeated slashes count as one, as in every file system.
+pub(super) fn named(rest: &str) -> Result<String, Refused> {
     // Decoding never lengthens, except that what is refused anyway may be longer than it looks.
     if rest.len() > 3 * MAX_PATH {
         return Err(Refused::TooLong);
     }
-    let mut relative = String::with_capacity(rest.len());
+    let mut relative = String::with_capacity(rest.len() + 1);
     let mut directory = false;
     for (index, raw) in rest.split('/').enumerate() {
         directory = raw.is_empty() && index > 0;
@@ -69,7 +60,10 @@ pub(crate) fn segments(rest: &str) -> Result<Named, Refused> {
     if relative.len() > MAX_PATH {
         return Err(Refused::TooLong);
     }
-    Ok(Named { relative: relative.into(), directory })
+    if directory {
+        relative.push('/');
+    }
+    Ok(relative)
 }
 
 /// Appends the decoded segment. Decodes once: `%252e` is the three characters `%2e`.
@@ -138,35 +132,35 @@ mod tests {
 
     #[test]
     fn ordinary_paths_name_files() {
-        for (rest, relative, directory) in [
-            ("", "", false),
-            ("/", "", true),
-            ("//", "", true),
-            ("/a", "a", false),
-            ("/a/", "a", true),
-            ("/a//", "a", true),
-            ("/a/b.css", "a/b.css", false),
-            ("//a///b.css", "a/b.css", false),
-            ("//host/share/x", "host/share/x", false),
-            ("/a%20b.txt", "a b.txt", false),
-            ("/%61%2Ecss", "a.css", false),
-            ("/100%25.txt", "100%.txt", false),
-            ("/%252e%252e/x", "%2e%2e/x", false),
-            ("/gr%C3%BC%C3%9Fe.html", "gr\u{fc}\u{df}e.html", false),
-            ("/gr\u{fc}n", "gr\u{fc}n", false),
-            ("/a..b", "a..b", false),
-            ("/vendor~main.js", "vendor~main.js", false),
-            ("/jquery.min.js", "jquery.min.js", false),
-            ("/.well-known/security.txt", ".well-known/security.txt", false),
-            ("/console", "console", false),
-            ("/nullable.txt", "nullable.txt", false),
-            ("/com", "com", false),
-            ("/com10", "com10", false),
-            ("/xcom1", "xcom1", false),
-            ("/company.png", "company.png", false),
-            ("/a+b=c&d;e,f@g!h$i'(j)[k]{l}^m`n#o", "a+b=c&d;e,f@g!h$i'(j)[k]{l}^m`n#o", false),
+        for (rest, relative) in [
+            ("", ""),
+            ("/", "/"),
+            ("//", "/"),
+            ("/a", "a"),
+            ("/a/", "a/"),
+            ("/a//", "a/"),
+            ("/a/b.css", "a/b.css"),
+            ("//a///b.css", "a/b.css"),
+            ("//host/share/x", "host/share/x"),
+            ("/a%20b.txt", "a b.txt"),
+            ("/%61%2Ecss", "a.css"),
+            ("/100%25.txt", "100%.txt"),
+            ("/%252e%252e/x", "%2e%2e/x"),
+            ("/gr%C3%BC%C3%9Fe.html", "gr\u{fc}\u{df}e.html"),
+            ("/gr\u{fc}n", "gr\u{fc}n"),
+            ("/a..b", "a..b"),
+            ("/vendor~main.js", "vendor~main.js"),
+            ("/jquery.min.js", "jquery.min.js"),
+            ("/.well-known/security.txt", ".well-known/security.txt"),
+            ("/console", "console"),
+            ("/nullable.txt", "nullable.txt"),
+            ("/com", "com"),
+            ("/com10", "com10"),
+            ("/xcom1", "xcom1"),
+            ("/company.png", "company.png"),
+            ("/a+b=c&d;e,f@g!h$i'(j)[k]{l}^m`n#o", "a+b=c&d;e,f@g!h$i'(j)[k]{l}^m`n#o"),
         ] {
-            assert_eq!(segments(rest), Ok(Named { relative: relative.into(), directory }), "{rest:?}");
+            assert_eq!(named(rest).as_deref(), Ok(relative), "{rest:?}");
         }
     }
 
@@ -301,12 +295,12 @@ mod tests {
         ];
         assert!(corpus.len() >= 80, "{}", corpus.len());
         for (rest, reason) in corpus {
-            assert_eq!(segments(rest), Err(*reason), "{rest:?}");
+            assert_eq!(named(rest), Err(*reason), "{rest:?}");
         }
         let long = format!("/{}", "a".repeat(MAX_SEGMENT + 1));
-        assert_eq!(segments(&long), Err(TooLong));
-        assert_eq!(segments(&"/abcdefg".repeat(MAX_PATH / 8 + 1)), Err(TooLong));
-        assert_eq!(segments(&"/%61".repeat(MAX_PATH + 1)), Err(TooLong));
+        assert_eq!(named(&long), Err(TooLong));
+        assert_eq!(named(&"/abcdefg".repeat(MAX_PATH / 8 + 1)), Err(TooLong));
+        assert_eq!(named(&"/%61".repeat(MAX_PATH + 1)), Err(TooLong));
     }
 
     #[test]
@@ -316,8 +310,8 @@ mod tests {
         for one in 0..=0x7f_u8 {
             for two in 0..=0x7f_u8 {
                 let raw = format!("/a/%{one:02x}%{two:02x}/b%{two:02x}");
-                if let Ok(named) = segments(&raw) {
-                    let parts: Vec<_> = named.relative.components().collect();
+                if let Ok(named) = named(&raw) {
+                    let parts: Vec<_> = std::path::Path::new(&named).components().collect();
                     assert_eq!(parts.len(), 3, "{raw}");
                     assert!(parts.iter().all(|part| matches!(part, Component::Normal(_))), "{raw}");
                 }

@@ -2,9 +2,17 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
+use std::path::PathBuf;
 
+use http::HeaderName;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+};
+use tidegate_site::Files;
+
+use super::store::Store;
 use super::*;
+use crate::metrics::Metrics;
 
 /// A directory below the system's temporary one, gone with the value.
 struct Root(PathBuf);
@@ -27,9 +35,16 @@ impl Root {
         Self(outer)
     }
 
-    fn files(&self) -> Files {
+    fn route(&self) -> Arc<StaticRoute> {
         let root = std::fs::canonicalize(self.0.join("root")).unwrap();
-        Files { root, index: Some("index.html".to_owned()), cache_control: Some("max-age=60".to_owned()) }
+        let files = Files {
+            number: 0,
+            root,
+            index: Some("index.html".to_owned()),
+            cache_control: Some("max-age=60".to_owned()),
+        };
+        let store = Arc::new(Store::new(1 << 20));
+        Arc::new(StaticRoute::new(&files, Some(store), &Metrics::new("1").files))
     }
 
     async fn request(&self, method: Method, target: &str, fields: &[(HeaderName, &str)]) -> Result<Reply, Failure> {
@@ -39,7 +54,7 @@ impl Root {
         }
         let path = target.split('?').next().unwrap();
         let rest = path.strip_prefix("/static").unwrap();
-        serve(&self.files(), &StaticRequest { method: &method, rest, target, headers: &headers }).await
+        serve(&self.route(), &StaticRequest { method: &method, rest, target, headers: &headers }).await
     }
 
     async fn get(&self, target: &str, fields: &[(HeaderName, &str)]) -> Reply {
@@ -78,7 +93,7 @@ async fn a_file_comes_with_type_length_and_validators() {
     let reply = root.get("/static/a.txt", &[]).await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.headers[CONTENT_TYPE], "text/plain; charset=utf-8");
-    assert_eq!(reply.headers[CONTENT_LENGTH], "10");
+    assert_eq!(reply.body.len(), 10);
     assert_eq!(reply.headers[ACCEPT_RANGES], "bytes");
     assert_eq!(reply.headers[CACHE_CONTROL], "max-age=60");
     assert_eq!(reply.headers["x-content-type-options"], "nosniff");
@@ -86,7 +101,7 @@ async fn a_file_comes_with_type_length_and_validators() {
     assert!(matches!(reply.body, Body::Full(_)));
     assert_eq!(bytes(reply.body).await, b"0123456789");
     assert_eq!(bytes(root.get("/static/gr%C3%BCn%20b.css", &[]).await.body).await, b"p{}");
-    assert_eq!(root.get("/static/empty.txt", &[]).await.headers[CONTENT_LENGTH], "0");
+    assert_eq!(root.get("/static/empty.txt", &[]).await.body.len(), 0);
 }
 
 #[tokio::test]
@@ -94,7 +109,7 @@ async fn a_large_file_is_streamed() {
     let root = Root::new();
     let reply = root.get("/static/large.bin", &[]).await;
     assert!(matches!(reply.body, Body::File(_)));
-    assert_eq!(reply.headers[CONTENT_LENGTH], "200000");
+    assert_eq!(reply.body.len(), 200_000);
     let all = bytes(reply.body).await;
     assert!(all.len() == 200_000 && all.iter().zip(0_u32..).all(|(&byte, n)| u32::from(byte) == n % 251));
 }
@@ -141,7 +156,7 @@ async fn ranges_come_alone_or_in_parts() {
         assert_eq!(reply.status, 206);
         let media = reply.headers[CONTENT_TYPE].to_str().unwrap().to_owned();
         let boundary = media.strip_prefix("multipart/byteranges; boundary=").unwrap();
-        let length: usize = reply.headers[CONTENT_LENGTH].to_str().unwrap().parse().unwrap();
+        let length = usize::try_from(reply.body.len()).unwrap();
         let all = bytes(reply.body).await;
         assert_eq!(all.len(), length);
         assert!(all.starts_with(format!("--{boundary}\r\n").as_bytes()));
@@ -204,4 +219,32 @@ fn a_redirect_stays_on_the_site() {
         assert_eq!(redirect(target).unwrap().headers[LOCATION], location);
     }
     assert_eq!(redirect("/a\nb").unwrap_err().status, 404);
+}
+
+#[tokio::test]
+async fn a_known_file_is_not_looked_for_again() {
+    let root = Root::new();
+    let route = root.route();
+    let headers = HeaderMap::new();
+    let request = StaticRequest { method: &Method::GET, rest: "/a.txt", target: "/static/a.txt", headers: &headers };
+    for _ in 0..10 {
+        assert_eq!(bytes(serve(&route, &request).await.unwrap().body).await, b"0123456789");
+    }
+    // One more for every second that this took.
+    assert!(route.looks.get() < 10, "{}", route.looks.get());
+}
+
+#[tokio::test]
+async fn a_large_file_that_changed_is_described_as_it_is_now() {
+    let root = Root::new();
+    let route = root.route();
+    let headers = HeaderMap::new();
+    let target = "/static/large.bin";
+    let request = StaticRequest { method: &Method::GET, rest: "/large.bin", target, headers: &headers };
+    let first = serve(&route, &request).await.unwrap();
+    std::fs::write(root.0.join("root/large.bin"), vec![7; 300_000]).unwrap();
+    let second = serve(&route, &request).await.unwrap();
+    assert_eq!(second.body.len(), 300_000);
+    assert_ne!(first.headers[ETAG], second.headers[ETAG]);
+    assert!(bytes(second.body).await.iter().all(|&byte| byte == 7));
 }

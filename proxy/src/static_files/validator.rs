@@ -6,48 +6,56 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::negotiate::Coding;
+
 /// The first second that an HTTP date cannot say: the year 10000.
 const END_OF_DATES: u64 = 253_402_300_800;
 
 /// What identifies the state of a file.
 #[derive(Debug)]
 pub(super) struct Validator {
-    tag: Option<String>,
+    tag: Option<HeaderValue>,
+    last_modified: Option<HeaderValue>,
     /// Whole seconds since 1970.
     modified: Option<u64>,
 }
 
 impl Validator {
-    /// The validator of a file of this length and time of modification.
+    /// The validator of a file of this length and time of modification, in a content coding or plain:
+    /// each form has a tag of its own (RFC 9110 section 8.8.3.3).
     ///
     /// The tag is a strong one, as nginx's and Apache's are: a weak one could not resume a
     /// download (If-Range). The price is a file rewritten within one tick of the file system's
     /// clock without a change of length, in the middle of a download.
-    pub(super) fn of(length: u64, modified: Option<SystemTime>) -> Self {
+    pub(super) fn of(length: u64, modified: Option<SystemTime>, coding: Option<Coding>) -> Self {
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let since = since.filter(|since| since.as_secs() < END_OF_DATES);
+        let (dash, coding) = coding.map_or(("", ""), |coding| ("-", coding.name()));
+        let tag = |since: Duration| format!("\"{:x}-{length:x}{dash}{coding}\"", since.as_nanos());
+        let date = |since: Duration| httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(since.as_secs()));
         Self {
-            tag: since.map(|since| format!("\"{:x}-{length:x}\"", since.as_nanos())),
+            tag: since.and_then(|since| HeaderValue::try_from(tag(since)).ok()),
+            last_modified: since.and_then(|since| HeaderValue::try_from(date(since)).ok()),
             modified: since.map(|since| since.as_secs()),
         }
     }
 
     /// The entity tag, with its quotes.
-    pub(super) fn tag(&self) -> Option<&str> {
-        self.tag.as_deref()
+    pub(super) fn tag(&self) -> Option<&HeaderValue> {
+        self.tag.as_ref()
     }
 
     /// The value of Last-Modified.
-    pub(super) fn last_modified(&self) -> Option<String> {
-        self.modified.map(|seconds| httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds)))
+    pub(super) fn last_modified(&self) -> Option<&HeaderValue> {
+        self.last_modified.as_ref()
     }
 
     /// Whether a list of entity tags names this one; weak tags count only in a weak comparison.
-    fn is_in(&self, list: &[HeaderValue], weak: bool) -> bool {
-        list.iter().any(|line| {
+    fn is_in<'v>(&self, list: impl IntoIterator<Item = &'v HeaderValue>, weak: bool) -> bool {
+        let own = self.tag.as_ref().map(HeaderValue::as_bytes);
+        list.into_iter().any(|line| {
             line.as_bytes().trim_ascii() == b"*"
-                || Tags(line.as_bytes())
-                    .any(|(is_weak, tag)| (weak || !is_weak) && Some(tag) == self.tag().map(str::as_bytes))
+                || Tags(line.as_bytes()).any(|(is_weak, tag)| (weak || !is_weak) && Some(tag) == own)
         })
     }
 }
@@ -64,68 +72,50 @@ pub(super) enum Verdict {
 }
 
 /// The conditional fields of a GET or HEAD, and its Range.
-#[derive(Debug, Default)]
-pub(super) struct Conditions {
-    if_match: Vec<HeaderValue>,
-    if_unmodified_since: Option<HeaderValue>,
-    if_none_match: Vec<HeaderValue>,
-    if_modified_since: Option<HeaderValue>,
-    if_range: Option<HeaderValue>,
-    range: Option<HeaderValue>,
-}
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conditions<'h>(pub(super) &'h HeaderMap);
 
-impl Conditions {
-    /// Takes the fields from a request; clones share their bytes.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        Self {
-            if_match: headers.get_all(IF_MATCH).iter().cloned().collect(),
-            if_unmodified_since: single(headers, &IF_UNMODIFIED_SINCE),
-            if_none_match: headers.get_all(IF_NONE_MATCH).iter().cloned().collect(),
-            if_modified_since: single(headers, &IF_MODIFIED_SINCE),
-            if_range: headers.get(IF_RANGE).cloned(),
-            range: single(headers, &RANGE),
-        }
-    }
-
+impl<'h> Conditions<'h> {
     /// Evaluates everything but If-Range.
-    pub(super) fn verdict(&self, validator: &Validator) -> Verdict {
-        let modified_since = |date: &Option<HeaderValue>| Some(validator.modified? > seconds(date.as_ref()?)?);
-        if !self.if_match.is_empty() {
-            if !validator.is_in(&self.if_match, false) {
+    pub(super) fn verdict(self, validator: &Validator) -> Verdict {
+        let modified_since = |name: HeaderName| Some(validator.modified? > seconds(self.single(&name)?)?);
+        if self.0.contains_key(IF_MATCH) {
+            if !validator.is_in(self.0.get_all(IF_MATCH), false) {
                 return Verdict::Failed;
             }
-        } else if modified_since(&self.if_unmodified_since) == Some(true) {
+        } else if modified_since(IF_UNMODIFIED_SINCE) == Some(true) {
             return Verdict::Failed;
         }
-        if !self.if_none_match.is_empty() {
-            if validator.is_in(&self.if_none_match, true) {
+        if self.0.contains_key(IF_NONE_MATCH) {
+            if validator.is_in(self.0.get_all(IF_NONE_MATCH), true) {
                 return Verdict::NotModified;
             }
-        } else if modified_since(&self.if_modified_since) == Some(false) {
+        } else if modified_since(IF_MODIFIED_SINCE) == Some(false) {
             return Verdict::NotModified;
         }
         Verdict::Send
     }
 
-    /// The Range field, if If-Range lets it count: its tag or date has to be exactly the file's.
-    pub(super) fn range(&self, validator: &Validator) -> Option<&HeaderValue> {
-        let range = self.range.as_ref()?;
-        let Some(condition) = &self.if_range else { return Some(range) };
+    /// The Range field, if If-Range lets it count: its tag or date has to be exactly the file's, and a
+    /// date has to name one state of the file (`date_is_strong`, RFC 9110 section 13.1.5).
+    pub(super) fn range(self, validator: &Validator, date_is_strong: bool) -> Option<&'h HeaderValue> {
+        let range = self.single(&RANGE)?;
+        let Some(condition) = self.0.get(IF_RANGE) else { return Some(range) };
         let value = condition.as_bytes().trim_ascii();
         let holds = if value.starts_with(b"\"") || value.starts_with(b"W/") {
-            validator.tag().map(str::as_bytes) == Some(value)
+            validator.tag().map(HeaderValue::as_bytes) == Some(value)
         } else {
-            validator.modified.is_some() && seconds(condition) == validator.modified
+            date_is_strong && validator.modified.is_some() && seconds(condition) == validator.modified
         };
         holds.then_some(range)
     }
-}
 
-/// A field that may be there once; a second one makes it meaningless.
-fn single(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    values.next().is_none().then(|| value.clone())
+    /// A field that may be there once; a second one makes it meaningless.
+    fn single(self, name: &HeaderName) -> Option<&'h HeaderValue> {
+        let mut values = self.0.get_all(name).iter();
+        let value = values.next()?;
+        values.next().is_none().then_some(value)
+    }
 }
 
 /// An HTTP date in seconds since 1970.
@@ -164,29 +154,35 @@ mod tests {
 
     fn validator() -> Validator {
         let modified = httpdate::parse_http_date(DATE).unwrap() + Duration::from_nanos(7);
-        Validator::of(255, Some(modified))
+        Validator::of(255, Some(modified), None)
     }
 
-    fn conditions(fields: &[(HeaderName, &str)]) -> Conditions {
+    fn tag() -> String {
+        validator().tag().unwrap().to_str().unwrap().to_owned()
+    }
+
+    fn fields(fields: &[(HeaderName, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(name, value.parse().unwrap());
         }
-        Conditions::of(&headers)
+        headers
     }
 
     #[test]
     fn validators_name_time_and_length() {
-        assert_eq!(validator().last_modified().as_deref(), Some(DATE));
-        let other = |length, nanos| Validator::of(length, Some(UNIX_EPOCH + Duration::from_nanos(nanos))).tag;
+        assert_eq!(validator().last_modified().unwrap(), DATE);
+        let other = |length, nanos| Validator::of(length, Some(UNIX_EPOCH + Duration::from_nanos(nanos)), None).tag;
         // Windows counts time in steps of 100 ns.
-        assert_eq!(other(16, 25_600).as_deref(), Some("\"6400-10\""));
+        assert_eq!(other(16, 25_600).unwrap(), "\"6400-10\"");
+        let coded = Validator::of(16, Some(UNIX_EPOCH + Duration::from_nanos(25_600)), Some(Coding::Brotli));
+        assert_eq!(coded.tag().unwrap(), "\"6400-10-br\"");
         assert_ne!(other(16, 25_600), other(17, 25_600));
         assert_ne!(other(16, 25_600), other(16, 25_700));
         for time in
             [None, Some(UNIX_EPOCH - Duration::from_secs(1)), Some(UNIX_EPOCH + Duration::from_secs(END_OF_DATES))]
         {
-            let validator = Validator::of(1, time);
+            let validator = Validator::of(1, time, None);
             assert_eq!((validator.tag(), validator.last_modified()), (None, None));
         }
     }
@@ -194,7 +190,7 @@ mod tests {
     #[test]
     fn conditions_are_evaluated_in_order() {
         use Verdict::{Failed, NotModified, Send};
-        let tag = validator().tag.unwrap();
+        let tag = tag();
         let weak = format!("W/{tag}");
         let listed = format!("\"a,b\", W/\"c\" ,{tag}");
         let weakly_listed = format!("\"x\",W/{tag}");
@@ -229,19 +225,19 @@ mod tests {
             (&[(m.clone(), "\"x\""), (nm.clone(), &tag)], Failed),
             (&[(m.clone(), &tag), (nm.clone(), &tag)], NotModified),
         ];
-        for (fields, verdict) in cases {
-            assert_eq!(conditions(fields).verdict(&validator()), *verdict, "{fields:?}");
+        for (given, verdict) in cases {
+            assert_eq!(Conditions(&fields(given)).verdict(&validator()), *verdict, "{given:?}");
         }
         // A file without validators is sent, unless a match was demanded.
-        let none = Validator::of(1, None);
-        assert_eq!(conditions(&[(ms, LATER)]).verdict(&none), Send);
-        assert_eq!(conditions(&[(nm, "*")]).verdict(&none), NotModified);
-        assert_eq!(conditions(&[(m, "\"x\"")]).verdict(&none), Failed);
+        let none = Validator::of(1, None, None);
+        assert_eq!(Conditions(&fields(&[(ms, LATER)])).verdict(&none), Send);
+        assert_eq!(Conditions(&fields(&[(nm, "*")])).verdict(&none), NotModified);
+        assert_eq!(Conditions(&fields(&[(m, "\"x\"")])).verdict(&none), Failed);
     }
 
     #[test]
     fn a_range_counts_only_for_the_file_it_was_meant_for() {
-        let tag = validator().tag.unwrap();
+        let tag = tag();
         let weak = format!("W/{tag}");
         for (condition, counts) in [
             (None, true),
@@ -254,12 +250,16 @@ mod tests {
             (Some("nonsense"), false),
             (Some(""), false),
         ] {
-            let mut fields = vec![(RANGE, "bytes=0-1")];
-            fields.extend(condition.map(|condition| (IF_RANGE, condition)));
-            assert_eq!(conditions(&fields).range(&validator()).is_some(), counts, "{condition:?}");
+            let mut given = vec![(RANGE, "bytes=0-1")];
+            given.extend(condition.map(|condition| (IF_RANGE, condition)));
+            let given = fields(&given);
+            assert_eq!(Conditions(&given).range(&validator(), true).is_some(), counts, "{condition:?}");
+            let by_date = condition == Some(DATE);
+            assert_eq!(Conditions(&given).range(&validator(), false).is_some(), counts && !by_date, "{condition:?}");
         }
-        let twice = conditions(&[(RANGE, "bytes=0-1"), (RANGE, "bytes=2-3")]);
-        assert_eq!(twice.range(&validator()), None);
-        assert_eq!(conditions(&[(RANGE, "bytes=0-1"), (IF_RANGE, "x")]).range(&Validator::of(1, None)), None);
+        let twice = fields(&[(RANGE, "bytes=0-1"), (RANGE, "bytes=2-3")]);
+        assert_eq!(Conditions(&twice).range(&validator(), true), None);
+        let meaningless = fields(&[(RANGE, "bytes=0-1"), (IF_RANGE, "x")]);
+        assert_eq!(Conditions(&meaningless).range(&Validator::of(1, None, None), true), None);
     }
 }

@@ -1,11 +1,11 @@
 //! Opening and creating files.
 
 use std::ffi::{CString, c_int};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// O_NONBLOCK so that a FIFO does not block before it is found to be no regular file.
@@ -71,6 +71,13 @@ fn open_and_compare(root: &Path, relative: &Path) -> io::Result<File> {
 
 fn regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// Device, inode, and the time of its last change in seconds and nanoseconds.
+pub(crate) type FileIdentity = (u64, u64, i64, i64);
+
+pub(crate) fn file_identity(_: &File, metadata: &Metadata) -> io::Result<FileIdentity> {
+    Ok((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
 pub(crate) fn create_temporary(path: &Path) -> io::Result<File> {

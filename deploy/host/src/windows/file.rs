@@ -1,7 +1,7 @@
 //! Opening and creating files.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::io::{AsRawHandle, FromRawHandle};
@@ -10,8 +10,9 @@ use std::ptr;
 
 use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::Storage::FileSystem::{
-    CREATE_NEW, CreateFileW, DELETE, FILE_ATTRIBUTE_NORMAL, FILE_ATTRIBUTE_TEMPORARY, FILE_FLAG_DELETE_ON_CLOSE,
-    FILE_NAME_NORMALIZED, FILE_TYPE_DISK, FindClose, FindFirstFileW, GetFileType, GetFinalPathNameByHandleW,
+    BY_HANDLE_FILE_INFORMATION, CREATE_NEW, CreateFileW, DELETE, FILE_ATTRIBUTE_NORMAL, FILE_ATTRIBUTE_TEMPORARY,
+    FILE_BASIC_INFO, FILE_FLAG_DELETE_ON_CLOSE, FILE_NAME_NORMALIZED, FILE_TYPE_DISK, FileBasicInfo, FindClose,
+    FindFirstFileW, GetFileInformationByHandle, GetFileInformationByHandleEx, GetFileType, GetFinalPathNameByHandleW,
     VOLUME_NAME_DOS, WIN32_FIND_DATAW,
 };
 
@@ -101,6 +102,26 @@ fn name_on_disk(path: &Path) -> Option<OsString> {
     unsafe { FindClose(search) };
     let length = data.cFileName.iter().position(|&unit| unit == 0)?;
     Some(OsString::from_wide(&data.cFileName[..length]))
+}
+
+/// Volume, index on it, and the time of its last change.
+pub(crate) type FileIdentity = (u32, u64, i64);
+
+pub(crate) fn file_identity(file: &File, _: &Metadata) -> io::Result<FileIdentity> {
+    let mut which = BY_HANDLE_FILE_INFORMATION::default();
+    // SAFETY: the handle is open, and `which` is writable.
+    if unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut which) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let index = u64::from(which.nFileIndexHigh) << 32 | u64::from(which.nFileIndexLow);
+    let mut times = FILE_BASIC_INFO::default();
+    let size = std::mem::size_of::<FILE_BASIC_INFO>() as u32;
+    // SAFETY: the handle is open, and `times` is writable and as large as said.
+    let told =
+        unsafe { GetFileInformationByHandleEx(file.as_raw_handle(), FileBasicInfo, (&raw mut times).cast(), size) };
+    // Not every file system has this time; the others are in the stamp anyway.
+    let changed = if told == 0 { 0 } else { times.ChangeTime };
+    Ok((which.dwVolumeSerialNumber, index, changed))
 }
 
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {

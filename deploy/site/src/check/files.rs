@@ -1,11 +1,23 @@
 //! `files` in a route: a directory and how its files are served. Called by `hosts.rs`.
 
 use crate::check::paths::Base;
-use crate::checked::Files;
+use crate::checked::{Files, Target, VirtualHost};
 use crate::raw::{Node, Table};
 
 /// Keys of a route that are about its files.
 pub(crate) const KEYS: &[&str] = &["index", "cache_control"];
+
+/// Numbers the routes to files, when all are read.
+pub(crate) fn number(hosts: &mut [VirtualHost]) {
+    let routes = hosts.iter_mut().flat_map(|host| &mut host.routes);
+    let files = routes.filter_map(|route| match &mut route.target {
+        Target::Files(files) => Some(files),
+        Target::App(_) => None,
+    });
+    for (number, files) in files.enumerate() {
+        files.number = number;
+    }
+}
 
 /// The files at `node`, the value of `files` in the route `table`.
 pub(crate) fn read(node: &Node<'_>, table: &Table<'_>, base: &Base) -> Option<Files> {
@@ -26,5 +38,5 @@ pub(crate) fn read(node: &Node<'_>, table: &Table<'_>, base: &Base) -> Option<Fi
         }
         Some(Some(text.to_owned()))
     });
-    Some(Files { root: root?, index: index?, cache_control: cache_control? })
+    Some(Files { number: 0, root: root?, index: index?, cache_control: cache_control? })
 }

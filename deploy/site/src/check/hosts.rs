@@ -61,8 +61,9 @@ pub(crate) fn all(root: &Table<'_>, base: &Base, apps: &Apps, limits: Option<&Li
         let key = if short { root.path("app") } else { format!("{}.{name}", root.path("apps")) };
         root.problems().add(&key, format!("is not reached by any route: expected a route with app: {name}"));
     }
-    let hosts = hosts.into_iter().collect();
-    if unreached.is_empty() { hosts } else { None }
+    let mut hosts: Vec<VirtualHost> = hosts.into_iter().collect::<Option<_>>()?;
+    files::number(&mut hosts);
+    unreached.is_empty().then_some(hosts)
 }
 
 fn default(root: &Table<'_>, around: &Around<'_>) -> Option<Vec<VirtualHost>> {

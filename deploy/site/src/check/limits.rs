@@ -24,10 +24,14 @@ pub(crate) const LIMITS: &[&str] = &[
     "buffer_disk",
     "buffer_response",
     "buffer_dir",
+    "static_cache",
 ];
 
 /// The largest body that can be allowed: beyond it a unit is mistyped.
 pub(crate) const LARGEST_BODY: u64 = 16 << 40;
+
+/// The most memory that files may be kept in: beyond it a unit is mistyped.
+const LARGEST_CACHE: u64 = 1 << 40;
 
 /// The limits, or their defaults.
 pub(crate) fn read(root: &Table<'_>, base: &Base, state_dir: &Path) -> Option<Limits> {
@@ -50,6 +54,7 @@ pub(crate) fn read(root: &Table<'_>, base: &Base, state_dir: &Path) -> Option<Li
     let http2_streams = table.read("http2_streams", default.http2_streams, |node| node.integer(1..=10_000));
     let drain_timeout = duration(&table, "drain_timeout", default.drain_timeout);
     let buffer = buffer(&table, base, default.buffer);
+    let static_cache = table.read("static_cache", default.static_cache, |node| node.size(0..=LARGEST_CACHE));
     Some(Limits {
         connections: connections?,
         handshake_timeout: handshake_timeout?,
@@ -62,6 +67,7 @@ pub(crate) fn read(root: &Table<'_>, base: &Base, state_dir: &Path) -> Option<Li
         http2_streams: http2_streams?,
         drain_timeout: drain_timeout?,
         buffer: buffer?,
+        static_cache: static_cache?,
     })
 }
 
@@ -94,5 +100,6 @@ fn default(state_dir: &Path) -> Limits {
             response: defaults::BUFFER_RESPONSE,
             directory: state_dir.join(defaults::BUFFER_DIR),
         },
+        static_cache: defaults::STATIC_CACHE,
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 /// A route to static files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
+    /// Its place among all of the site's routes to files, from 0.
+    pub number: usize,
     /// The directory, absolute.
     pub root: PathBuf,
     /// Name of the file served for a directory.

@@ -28,6 +28,8 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// What bodies may take while they wait for a slow client or a busy app.
     pub buffer: BufferLimits,
+    /// Bytes of small static files, and of what is known of larger ones, in memory; 0 for none.
+    pub static_cache: u64,
 }
 
 /// Where bodies wait, and how much of them.

@@ -84,6 +84,7 @@ fn a_file_with_one_app_is_enough() {
                 response: 1 << 30,
                 directory: here.join(".tidegate").join("buffers"),
             },
+            static_cache: 64 << 20,
         },
         trusted_proxies: vec![],
         metrics: Some("127.0.0.1:9145".parse().unwrap()),
@@ -146,7 +147,7 @@ apps:
   admin: { wsgi: admin:app, threads: 100, processes: auto, slow_request: off }
 limits: { connections: 7, handshake_timeout: 1s, header_timeout: 2s, header_size: 8KiB, header_fields: 50,
           keep_alive: 3s, client_timeout: 4s, body_size: 1GB, http2_streams: 9, drain_timeout: 5s,
-          buffer_memory: 8KiB, buffer_disk: 2GB, buffer_response: 3MB, buffer_dir: spool }
+          buffer_memory: 8KiB, buffer_disk: 2GB, buffer_response: 3MB, buffer_dir: spool, static_cache: 0 }
 trusted_proxies: [10.1.2.3/8, "::1"]
 metrics: off
 log: { level: debug, access: no, format: json }
@@ -177,6 +178,7 @@ log: { level: debug, access: no, format: json }
             Route {
                 prefix: "/static".to_owned(),
                 target: Target::Files(Files {
+                    number: 0,
                     root: here.join("static"),
                     index: Some("index.html".to_owned()),
                     cache_control: Some("max-age=3600".to_owned()),
@@ -230,6 +232,7 @@ log: { level: debug, access: no, format: json }
     assert_eq!((site.limits.header_size, site.limits.header_fields), (8192, 50));
     assert_eq!((site.limits.keep_alive, site.limits.client_timeout), (seconds(3), seconds(4)));
     assert_eq!((site.limits.http2_streams, site.limits.drain_timeout), (9, seconds(5)));
+    assert_eq!(site.limits.static_cache, 0);
     assert_eq!(site.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(site.metrics, None);
     assert_eq!(site.log, Log { level: Level::Debug, access: false, format: LogFormat::Json });

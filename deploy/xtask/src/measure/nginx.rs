@@ -37,7 +37,9 @@ pub(crate) fn start(
              $host; proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;"
                 .to_owned(),
         ),
-        Behind::Files(files) => (String::new(), format!("root {};", files.display())),
+        Behind::Files(files) => {
+            ("open_file_cache max=1000; open_file_cache_valid 1s;".to_owned(), format!("root {};", files.display()))
+        }
     };
     // Root's files are read as root; anyone else's as themselves, where the directive is ignored.
     let user = if machine::is_root() { "user root;" } else { "" };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 
 const LIMITS: &Limits = &Limits {
+    static_cache: 0,
     header_size: 65_536,
     header_fields: 100,
     connections: 0,
