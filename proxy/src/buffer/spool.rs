@@ -17,8 +17,10 @@ use super::{Buffers, Full, InMemory, Stored};
 const SMALL: usize = 4 << 10;
 /// How many bytes are copied together.
 const JOINED: usize = 16 << 10;
-/// At most this much of a file is read at once.
-const READ: u64 = 256 << 10;
+/// A piece up to this size is copied: as it came it may hold a read buffer of many times its size for as long as it waits.
+const KEPT: usize = 64 << 10;
+/// At most this much of a file is read at once: it is in memory for as long as a slow client takes for it.
+const READ: u64 = 64 << 10;
 
 /// A body, or the part of it that waits.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ impl<'a> Spool<'a> {
             }
         } else {
             self.join();
+            let piece = if piece.len() <= KEPT { Bytes::copy_from_slice(&piece) } else { piece };
             self.pieces.push_back(piece);
         }
     }

@@ -30,8 +30,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const BODY_CHUNKS: usize = 8;
 /// Fields of a response header; one more and the worker's response is invalid.
 const RESPONSE_FIELDS: usize = 256;
-/// Bytes of a response header and of one read of a body.
-const RESPONSE_BUFFER: usize = 256 << 10;
+/// Bytes of a response header and of one read of a body. A piece that a slow client has not taken keeps a buffer of this
+/// size, whatever its own: with 256 KiB a thousand of them cost several hundred megabytes.
+const RESPONSE_BUFFER: usize = 64 << 10;
 
 /// A connection to a worker.
 pub(super) struct Connection {

@@ -12,7 +12,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::process;
 
 const ANSWER: Duration = Duration::from_secs(5);
-const START: Duration = Duration::from_secs(120);
+/// How long a program may take to be ready.
+pub(crate) const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(45);
 const FIRST_PORT: u16 = 21_000;
 const PORTS: u16 = 10_000;

@@ -32,7 +32,8 @@ fn flood(bench: &Bench, setting: &str) -> Result<Report> {
     let mut table = vec![row(&["", "requests", "req/s", "errors", "p50 ms", "p99 ms", "max ms"])];
     let processes = pair.processes();
     let url = format!("https://127.0.0.1:{}/", pair.https);
-    let users = Users::run(&mut Users::command(&bench.programs, &url, USERS, HOLD, &["--timeout", "30"]))?;
+    let users =
+        Users::run(&mut Users::command(&bench.programs, &url, USERS, bench.seconds(HOLD), &["--timeout", "30"]))?;
     println!("{users}");
     let figure = |key| users.figure(key);
     let failed = figure("failed")?;

@@ -44,13 +44,22 @@ pub(crate) fn wrk(url: &str, connections: u32, seconds: u32) -> Result<Rate> {
 
 /// HTTP/2: connections with several requests at a time on each.
 pub(crate) fn h2load(url: &str, connections: u32, streams: u32, seconds: u32) -> Result<Rate> {
-    let text = process::output(process::command("h2load").args([
-        "-t2",
-        &format!("-c{connections}"),
-        &format!("-m{streams}"),
-        &format!("-D{seconds}"),
-        url,
-    ]))?;
+    run_h2load(url, connections, seconds, &[&format!("-m{streams}")])
+}
+
+/// HTTP/1.1 with keep-alive over a Unix socket, which wrk does not know.
+pub(crate) fn over_socket(socket: &Path, connections: u32, seconds: u32) -> Result<Rate> {
+    run_h2load("http://localhost/", connections, seconds, &["--h1", "-B", &format!("unix:{}", socket.display())])
+}
+
+fn run_h2load(url: &str, connections: u32, seconds: u32, how: &[&str]) -> Result<Rate> {
+    let threads = connections.min(2);
+    let text = process::output(
+        process::command("h2load")
+            .args([format!("-t{threads}"), format!("-c{connections}"), format!("-D{seconds}")])
+            .args(how)
+            .arg(url),
+    )?;
     let requests = text.lines().find(|line| line.starts_with("requests:")).context("h2load says no count")?;
     if !requests.contains(" 0 failed, 0 errored, 0 timeout") {
         bail!("h2load: {url}: {requests}");

@@ -10,10 +10,13 @@ mod load;
 mod memory;
 mod nginx;
 mod pair;
+mod recycle;
 mod report;
+mod slow_clients;
 mod static_files;
 mod throughput;
 mod usage;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,10 +44,24 @@ const MEASUREMENTS: &[Measurement] = &[
     Measurement { name: "flood-threads", shows: "the same with threads.max 512", run: flood::run_threads },
     Measurement { name: "deadline", shows: "requests that never end, and what others notice", run: deadline::run },
     Measurement { name: "memory", shows: "100 MiB up and 1 GiB down, and the memory it takes", run: memory::run },
+    Measurement {
+        name: "slow-clients",
+        shows: "a normal client beside 1,000 that read or write a byte a second",
+        run: slow_clients::run,
+    },
+    Measurement { name: "recycle", shows: "workers replaced under load, and requests lost: none", run: recycle::run },
+    Measurement {
+        name: "worker",
+        shows: "the worker alone beside granian, requests per second of CPU",
+        run: worker::run,
+    },
     Measurement { name: "static", shows: "static files, beside nginx", run: static_files::run },
 ];
 
-const FLAGS: [&str; 3] = ["--wine", "--no-build", "--no-record"];
+const FLAGS: [&str; 4] = ["--wine", "--no-build", "--no-record", "--trial"];
+
+/// A trial is so much shorter.
+const TRIAL: u32 = 6;
 
 /// Where and with which programs a measurement runs.
 pub(crate) struct Bench {
@@ -56,6 +73,8 @@ pub(crate) struct Bench {
     windows: Option<(PathBuf, windows::Prepared)>,
     /// The interpreter that has the servers to compare with.
     python: PathBuf,
+    /// Only to see whether the measurement works.
+    trial: bool,
 }
 
 /// Runs the named measurement.
@@ -74,20 +93,21 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<()> {
     if !arguments.has("--no-build") {
         build(wine)?;
     }
-    let bench = Bench::new(measurement.name, wine)?;
+    let trial = arguments.has("--trial");
+    let bench = Bench::new(measurement.name, wine, trial)?;
     let _server = bench.windows.as_ref().map(|(_, prepared)| windows::wine::keep_server(&prepared.wine)).transpose()?;
     let report = (measurement.run)(&bench)?;
     let name = format!("{}{}", measurement.name, if wine { " --wine" } else { "" });
     let section = report.section(&name);
     println!("\n{section}");
-    if !arguments.has("--no-record") {
+    if !trial && !arguments.has("--no-record") {
         report::record(&name, &section)?;
     }
     Ok(())
 }
 
 impl Bench {
-    fn new(name: &str, wine: bool) -> Result<Self> {
+    fn new(name: &str, wine: bool, trial: bool) -> Result<Self> {
         // In the cache, which is on a disk and visible under Wine.
         let directory = cache::directory()?.join("measure").join(name);
         cache::remove(&directory)?;
@@ -99,7 +119,12 @@ impl Bench {
             None
         };
         let programs = workspace::programs_directory(true)?;
-        Ok(Self { directory, programs, windows, python: crate::python::for_measurements()? })
+        Ok(Self { directory, programs, windows, python: crate::python::for_measurements()?, trial })
+    }
+
+    /// How long something goes on that takes this long in a run that counts.
+    pub(crate) fn seconds(&self, full: u32) -> u32 {
+        if self.trial { full.div_ceil(TRIAL) } else { full }
     }
 
     fn wine(&self) -> Option<&Wine> {

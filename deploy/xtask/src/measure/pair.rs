@@ -3,11 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Bench;
-use super::child::{Server, Stop, answers, free_port};
+use super::child::{START, Server, Stop, answers, ask, free_port};
 use super::usage;
 use crate::windows::wine;
 use crate::{process, workspace};
@@ -62,6 +63,29 @@ impl Pair {
         let started = usage::tree(appserver).into_iter().skip(1);
         all.extend(started.filter(|pid| !usage::is_named(*pid, "tidegate")).map(|pid| ("worker", pid)));
         all
+    }
+
+    /// The sum of a metric's series whose labels hold this text.
+    pub(crate) fn metric(&self, name: &str, labels: &str) -> Result<f64> {
+        let (_, text) = ask(self.metrics, "/metrics")?;
+        let series = text.lines().filter_map(|line| {
+            let (series, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+            let is_this = series.is_empty() || series.starts_with('{');
+            (is_this && series.contains(labels)).then(|| value.parse::<f64>().ok()).flatten()
+        });
+        Ok(series.sum())
+    }
+
+    /// Waits, for as long as a start may take, until `ready` says so.
+    pub(crate) fn wait_until(&self, ready: impl Fn(&Self) -> bool) -> Result<()> {
+        let end = Instant::now() + START;
+        while !ready(self) {
+            if Instant::now() > end {
+                bail!("not so after {} s: see {}", START.as_secs(), self.directory.display());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     /// The app server's log so far.

@@ -65,7 +65,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
     }
     for number in 1..=ROUNDS {
         for contender in &mut contenders {
-            contender.round()?;
+            contender.round(bench.seconds(SECONDS))?;
             let rate = contender.rounds.last().map_or(0.0, |round| round.rate);
             println!("round {number}: {:<17} {:>9} req/s", contender.name, thousands(rate));
         }
@@ -79,10 +79,10 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
 }
 
 impl Contender {
-    fn round(&mut self) -> Result<()> {
+    fn round(&mut self, seconds: u32) -> Result<()> {
         let used = |(_, pid): &(&str, u32)| usage::cpu_seconds(*pid);
         let before: Vec<f64> = self.processes.iter().map(used).collect();
-        self.rounds.push(load::wrk(&self.url, CONNECTIONS, SECONDS)?);
+        self.rounds.push(load::wrk(&self.url, CONNECTIONS, seconds)?);
         for ((total, before), process) in self.used.iter_mut().zip(before).zip(&self.processes) {
             *total += used(process) - before;
         }

@@ -1,6 +1,7 @@
 //! What processes have used, from Linux' /proc. Elsewhere, and for processes that are gone, there are no figures.
 
 use std::fs;
+use std::path::PathBuf;
 
 /// A process and everything below it.
 pub(crate) fn tree(root: u32) -> Vec<u32> {
@@ -37,8 +38,34 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
 
 /// The most resident memory that a process has had, in MiB.
 pub(crate) fn peak_memory(pid: u32) -> Option<f64> {
+    status(pid, "VmHWM:")
+}
+
+/// The resident memory that a process has now, in MiB.
+pub(crate) fn memory(pid: u32) -> Option<f64> {
+    status(pid, "VmRSS:")
+}
+
+/// The path of a Unix socket that a process listens on.
+pub(crate) fn listening_socket(pid: u32) -> Option<PathBuf> {
+    /// In the column of flags: it accepts connections.
+    const LISTENS: &str = "00010000";
+    let links = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let own: Vec<String> = links
+        .filter_map(|link| Some(fs::read_link(link.ok()?.path()).ok()?.to_str()?.to_owned()))
+        .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let table = fs::read_to_string("/proc/net/unix").ok()?;
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let listens = fields.get(3) == Some(&LISTENS) && own.iter().any(|inode| fields.get(6) == Some(&inode.as_str()));
+        listens.then(|| fields.get(7).map(PathBuf::from)).flatten()
+    })
+}
+
+fn status(pid: u32, key: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
 }
 

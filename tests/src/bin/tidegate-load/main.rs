@@ -1,7 +1,8 @@
 //! `tidegate-load`: closed-loop users against a server on this machine. Run by `cargo xtask measure`, by the cases, and
 //! by hand.
 //!
-//! Each user keeps one connection and sends its next request when the answer to the last one is complete. It is cheap
+//! Each user keeps one connection and sends its next request when the answer to the last one is complete; with `--slow`
+//! each is a client that moves a byte a second. It is cheap
 //! on purpose, because it shares the machine with what it measures: no allocation and one timer a request, certificates
 //! unchecked. It never talks to anything but this machine, and always ends.
 
@@ -9,6 +10,7 @@ mod framing;
 mod options;
 mod report;
 mod session;
+mod slow;
 mod tally;
 mod target;
 mod users;

@@ -39,9 +39,21 @@ pub(crate) struct Options {
     /// Threads that the users are spread over
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) threads: u32,
+    /// Slow clients instead of users: each has one connection and reads its answer, or writes its body, a byte a second
+    #[arg(long, value_enum)]
+    pub(crate) slow: Option<Slow>,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What a slow client does a byte a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Slow {
+    /// It takes its answer.
+    Read,
+    /// It sends its body.
+    Write,
 }
 
 /// Seconds with decimals, at most an hour: a run has to end.

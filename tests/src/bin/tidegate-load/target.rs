@@ -44,6 +44,9 @@ impl Target {
         } else {
             None
         };
+        if options.slow.is_some() && url.secure {
+            bail!("slow clients speak http://: TLS moves records, not single bytes");
+        }
         let body = options.body_bytes.unwrap_or(0);
         Ok(Self { address, tls, head: head(options, &url)?, body, is_head: options.method == "HEAD" })
     }
@@ -169,6 +172,8 @@ mod tests {
         for url in ["http://10.0.0.1/", "http://192.168.1.1:80/", "http://[2001:db8::1]/", "http://0.0.0.0/"] {
             assert!(target(&["--url", url]).is_err(), "{url}");
         }
+        assert!(target(&["--url=https://127.0.0.1/", "--slow=read"]).is_err());
+        assert!(target(&["--url=http://127.0.0.1/", "--slow=read"]).is_ok());
         for url in ["ftp://127.0.0.1/", "127.0.0.1", "http://:80/", "http://127.0.0.1:x/", "http://127.0.0.1/a b"] {
             assert!(target(&["--url", url]).is_err(), "{url}");
         }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::options::Options;
 use crate::session::Session;
+use crate::slow;
 use crate::tally::{Failure, Tally};
 use crate::target::Target;
 
@@ -33,7 +34,7 @@ struct Times {
     last_request: Instant,
 }
 
-/// Runs all users to the end: after ramp and hold, plus at most one timeout for the last answers.
+/// Runs all users, or slow clients, to the end: after ramp and hold, plus at most one timeout for the last answers.
 pub(crate) fn run(options: &Arc<Options>, target: &Arc<Target>) -> Result<Outcome> {
     let start = Instant::now();
     let times = Times { start, last_request: start + options.ramp + options.hold };
@@ -60,8 +61,15 @@ fn run_thread(options: &Arc<Options>, target: &Arc<Target>, thread: u32, times: 
     let users = LocalSet::new();
     for user in (thread..options.users).step_by(options.threads as usize) {
         let arrival = times.start + options.ramp.mul_f64(f64::from(user) / f64::from(options.users));
-        let user = run_user(Rc::clone(&tally), Arc::clone(options), Arc::clone(target), arrival, times.last_request);
-        users.spawn_local(user);
+        let (tally, target) = (Rc::clone(&tally), Arc::clone(target));
+        match options.slow {
+            Some(how) => {
+                users.spawn_local(slow::run(tally, target, how, arrival, times.last_request));
+            }
+            None => {
+                users.spawn_local(run_user(tally, Arc::clone(options), target, arrival, times.last_request));
+            }
+        }
     }
     let bound = times.last_request + options.timeout + Duration::from_secs(1);
     runtime.block_on(async {
