@@ -85,6 +85,8 @@ fn request(path: &str, until: Instant) -> Result<Request<Empty<Bytes>>, http::Er
         version: 11,
         mount: String::new(),
         request_id: "warm-up".to_owned(),
+        original: None,
+        user: None,
     };
     Request::get(path)
         .header(http::header::HOST, "localhost")

@@ -7,12 +7,18 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
 use crate::Cause;
 
 /// Name of the internal header, in both directions.
 pub const INTERNAL_HEADER: &str = "x-tidegate";
+
+/// What is encoded in a target, which is shown to apps and not decoded.
+const ENCODED_IN_TARGET: &AsciiSet = &CONTROLS.add(b' ');
+/// What is encoded in a name.
+const ENCODED_IN_NAME: &AsciiSet = &ENCODED_IN_TARGET.add(b'%');
 
 /// What the proxy tells a worker about a request beside the request itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +43,11 @@ pub struct Dispatch {
     pub mount: String,
     /// The request id, `[A-Za-z0-9._-]{1,128}`.
     pub request_id: String,
+    /// Path and query as the client sent them, where the request's own are others (rewritten, or without
+    /// their prefix). Bytes outside ASCII are percent-encoded.
+    pub original: Option<String>,
+    /// The name of the user whose password the proxy has checked; not empty.
+    pub user: Option<String>,
 }
 
 /// Why an internal header could not be read.
@@ -63,6 +74,11 @@ impl Dispatch {
             self.mount,
             self.request_id,
         );
+        for (key, value, kept) in [("o", &self.original, ENCODED_IN_TARGET), ("u", &self.user, ENCODED_IN_NAME)] {
+            if let Some(value) = value {
+                let _ = write!(out, " {key}={}", utf8_percent_encode(value, kept));
+            }
+        }
         out
     }
 
@@ -79,19 +95,35 @@ impl Dispatch {
                 _ => Err(DispatchError(field.to_owned())),
             }
         };
-        let parse = |(field, value): (&str, &str)| number::<u64>(field, value);
-        Ok(Self {
-            number: parse(next("n")?)?,
-            timeout_ms: parse(next("t")?)?,
-            idle_ms: parse(next("i")?)?,
-            https: next("s")?.1 == "1",
-            client: next("a").and_then(|(field, value)| number(field, value))?,
-            client_port: next("p").and_then(|(field, value)| number(field, value))?,
-            server_port: next("l").and_then(|(field, value)| number(field, value))?,
-            version: next("v").and_then(|(field, value)| number(field, value))?,
-            mount: next("m")?.1.to_owned(),
-            request_id: next("r")?.1.to_owned(),
-        })
+        let mut dispatch = {
+            let parse = |(field, value): (&str, &str)| number::<u64>(field, value);
+            Self {
+                number: parse(next("n")?)?,
+                timeout_ms: parse(next("t")?)?,
+                idle_ms: parse(next("i")?)?,
+                https: next("s")?.1 == "1",
+                client: next("a").and_then(|(field, value)| number(field, value))?,
+                client_port: next("p").and_then(|(field, value)| number(field, value))?,
+                server_port: next("l").and_then(|(field, value)| number(field, value))?,
+                version: next("v").and_then(|(field, value)| number(field, value))?,
+                mount: next("m")?.1.to_owned(),
+                request_id: next("r")?.1.to_owned(),
+                original: None,
+                user: None,
+            }
+        };
+        for field in fields {
+            let malformed = || DispatchError(field.to_owned());
+            match field.split_once('=').ok_or_else(malformed)? {
+                ("o", target) => dispatch.original = Some(target.to_owned()),
+                ("u", name) => {
+                    let name = percent_decode_str(name).decode_utf8().map_err(|_| malformed())?;
+                    dispatch.user = Some(name.into_owned());
+                }
+                _ => return Err(malformed()),
+            }
+        }
+        Ok(dispatch)
     }
 }
 
@@ -143,20 +175,29 @@ mod tests {
             version: 20,
             mount: "/shop".to_owned(),
             request_id: "a-1".to_owned(),
+            original: None,
+            user: None,
         }
     }
 
     #[test]
     fn a_dispatch_survives_the_wire() {
         let with_empty_mount = Dispatch { mount: String::new(), https: false, ..dispatch() };
-        for dispatch in [dispatch(), with_empty_mount] {
+        let with_more = Dispatch {
+            original: Some("/a%20b?c=%C3%A9".to_owned()),
+            user: Some("Zo\u{eb} 100% = r=1".to_owned()),
+            ..dispatch()
+        };
+        for dispatch in [dispatch(), with_empty_mount, with_more] {
             assert_eq!(Dispatch::parse(&dispatch.encode()), Ok(dispatch));
         }
     }
 
     #[test]
     fn a_malformed_dispatch_names_the_field() {
-        for (value, field) in [("", ""), ("n=x t=1", "n=x"), ("n=1 i=1", "i=1")] {
+        for (value, field) in
+            [("", ""), ("n=x t=1", "n=x"), ("n=1 i=1", "i=1"), (&format!("{} x=1", dispatch().encode()), "x=1")]
+        {
             assert_eq!(Dispatch::parse(value), Err(DispatchError(field.to_owned())));
         }
     }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::checked::{Level, LogFormat, Priority, Recycle, Replace};
+use crate::checked::{Level, LogFormat, Mount, Priority, Recycle, Replace};
 
 /// The only version of the file's format.
 pub(crate) const VERSION: u64 = 1;
@@ -28,7 +28,13 @@ pub(crate) const APP_NAME: &str = "app";
 pub(crate) const HOST_NAME: &str = "*";
 
 /// The app sees what it would see behind other servers: SCRIPT_NAME and PATH_INFO.
-pub(crate) const MOUNT: bool = true;
+pub(crate) const MOUNT: Mount = Mount::On;
+
+/// Permanent, so that search engines follow, and with the same method, so that no form is lost.
+pub(crate) const REDIRECT_STATUS: u16 = 308;
+
+/// A page that has moved takes what is asked of it along.
+pub(crate) const KEEP_QUERY: bool = true;
 
 /// Open.
 pub(crate) const MAINTENANCE: bool = false;

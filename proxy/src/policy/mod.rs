@@ -3,17 +3,22 @@
 //! it. Rules are checked and compiled in `tidegate_site`; nothing here reads the site file, and a rule
 //! that is absent costs one look.
 
+mod destination;
 mod headers;
+pub(crate) mod redirect;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
-use tidegate_site::Rules;
+use tidegate_site::{Mount, Rules};
 
+pub(crate) use self::destination::rewritten;
 pub(crate) use self::headers::edit_request;
 use crate::reply::Reply;
 use crate::request::Facts;
 use crate::request::error::Failure;
+use crate::request::route::Found;
 
 /// What the rules look at.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,30 @@ pub(crate) struct Asked<'a> {
     pub(crate) facts: &'a Facts,
     /// The request's fields as the client sent them.
     pub(crate) headers: &'a HeaderMap,
+}
+
+/// How the app of a route is asked: what routing and rules have made of a request.
+#[derive(Debug)]
+pub(crate) struct Passage<'a> {
+    /// Path and query.
+    pub(crate) target: Cow<'a, str>,
+    /// The prefix that is SCRIPT_NAME.
+    pub(crate) mount: &'a str,
+    /// The rules of the route.
+    pub(crate) rules: &'a Rules,
+}
+
+impl<'a> Passage<'a> {
+    /// The passage of a request with this target to an app on a route; `rest` is the path after the route's.
+    pub(crate) fn new(found: &Found<'a, 'a>, mount: Mount, target: &'a str) -> Self {
+        let rules = &found.route.rules;
+        let (target, mount) = match mount {
+            Mount::On => (Cow::Borrowed(target), found.route.prefix.as_str()),
+            Mount::Off => (Cow::Borrowed(target), ""),
+            Mount::Strip => (Cow::Owned(destination::stripped(found.rest, target)), ""),
+        };
+        Self { target, mount, rules }
+    }
 }
 
 /// What the rules say to a request.

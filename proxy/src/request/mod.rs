@@ -16,8 +16,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-use http::header::{CONNECTION, DATE, HOST, LOCATION};
+use http::header::{CONNECTION, DATE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tidegate_contract::Cause;
 use tidegate_site::{Protocol, Rules, Target};
@@ -27,7 +26,7 @@ use self::error::Failure;
 use crate::access::Record;
 use crate::listener::Origin;
 use crate::metrics;
-use crate::policy::{self, Asked, Outgoing, Verdict};
+use crate::policy::{self, Asked, Outgoing, Passage, Verdict};
 use crate::reply::{Body, Reply};
 use crate::session::{ClientError, Exchange, Head, Length};
 use crate::shared::{Live, Shared};
@@ -173,18 +172,22 @@ impl Story<'_> {
             let request = self.exchange.request();
             guard::check_parsed(&request.method, &request.uri, &request.headers, limits)?;
         }
-        let (path, _) = split_target(&self.facts.target);
         let name = (!self.facts.host.is_empty()).then_some(self.facts.host.as_str());
         let host = self.live.router.host(name);
-        if let Ok(host) = host {
+        if let Ok((host, _)) = host {
             self.dress(&host.rules);
         }
         if let Protocol::Redirect { https_port } = self.origin.protocol {
-            let reply = redirect_to_https(self.facts, https_port)?;
+            let reply = policy::redirect::to_https(self.facts, https_port)?;
             return self.send(reply).await;
         }
-        let host = host?;
+        let (host, is_alias) = host?;
         self.shared.traffic.maintenance.check(host, self.facts.origin.client)?;
+        if let Some(reply) = policy::redirect::of_host(host, is_alias, self.facts)? {
+            return self.send(reply).await;
+        }
+        let target = policy::rewritten(host, &self.facts.target);
+        let (path, _) = split_target(&target);
         let found = route::find(host, path)?;
         let rules = &found.route.rules;
         self.dress(rules);
@@ -193,6 +196,10 @@ impl Story<'_> {
             return self.send(reply).await;
         }
         match &found.route.target {
+            Target::Redirect(redirection) => {
+                let reply = policy::redirect::of_route(redirection, found.rest, self.facts)?;
+                self.send(reply).await
+            }
             Target::Files(files) => {
                 self.trace.is_file = true;
                 let request = StaticRequest {
@@ -205,7 +212,7 @@ impl Story<'_> {
                 self.send(reply).await
             }
             Target::App(route) => {
-                let mount = if route.mount { found.route.prefix.as_str() } else { "" };
+                let passage = Passage::new(&found, route.mount, &target);
                 let call = dynamic::Call {
                     exchange: &mut *self.exchange,
                     origin: self.origin,
@@ -213,9 +220,8 @@ impl Story<'_> {
                     live: self.live,
                     facts: self.facts,
                     trace: &mut *self.trace,
-                    rules,
                 };
-                call.run(route, mount).await
+                call.run(route, &passage).await
             }
         }
     }
@@ -368,22 +374,7 @@ fn set_request_id(headers: &mut HeaderMap, id: &str) {
     }
 }
 
-/// 308 to the same URL over HTTPS.
-fn redirect_to_https(facts: &Facts, port: u16) -> Result<Reply, Failure> {
-    let (host, _) = guard::split_port(facts.host.as_bytes());
-    let host = std::str::from_utf8(host).unwrap_or_default();
-    if host.is_empty() {
-        return Err(Failure::bad_request("no Host to redirect to"));
-    }
-    let port = if port == 443 { String::new() } else { format!(":{port}") };
-    let location = format!("https://{host}{port}{}", facts.target);
-    let location = HeaderValue::from_str(&location).map_err(|_| Failure::bad_request("unusable target"))?;
-    let mut headers = HeaderMap::new();
-    headers.insert(LOCATION, location);
-    Ok(Reply { status: StatusCode::PERMANENT_REDIRECT, headers, body: Body::Full(Bytes::new()) })
-}
-
 /// Path and query.
-fn split_target(target: &str) -> (&str, &str) {
+pub(crate) fn split_target(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
 }

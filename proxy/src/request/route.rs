@@ -18,11 +18,19 @@ use super::guard::split_port;
 #[derive(Debug)]
 pub(crate) struct Router {
     hosts: Vec<VirtualHost>,
-    exact: HashMap<Box<str>, usize>,
+    exact: HashMap<Box<str>, Named>,
     /// By the part after `*`: `.shop.example`.
-    wildcards: HashMap<Box<str>, usize>,
+    wildcards: HashMap<Box<str>, Named>,
     /// The host of name `*`.
-    any: Option<usize>,
+    any: Option<Named>,
+}
+
+/// The host that a name belongs to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Named {
+    host: usize,
+    /// Whether it is one of the host's aliases.
+    is_alias: bool,
 }
 
 /// What answers a request.
@@ -44,32 +52,37 @@ impl Router {
     fn of(hosts: &[VirtualHost]) -> Self {
         let mut router = Self { hosts: hosts.to_vec(), exact: HashMap::new(), wildcards: HashMap::new(), any: None };
         for (index, host) in hosts.iter().enumerate() {
-            for name in &host.names {
+            let names = host.names.iter().map(|name| (name, false));
+            let aliases = host.aliases.iter().map(|name| (name, true));
+            for (name, is_alias) in names.chain(aliases) {
+                let named = Named { host: index, is_alias };
                 if name == "*" {
-                    router.any.get_or_insert(index);
+                    router.any.get_or_insert(named);
                 } else if let Some(suffix) = name.strip_prefix('*') {
-                    router.wildcards.entry(suffix.into()).or_insert(index);
+                    router.wildcards.entry(suffix.into()).or_insert(named);
                 } else {
-                    router.exact.entry(name.as_str().into()).or_insert(index);
+                    router.exact.entry(name.as_str().into()).or_insert(named);
                 }
             }
         }
         router
     }
 
-    /// The virtual host of a name, with or without port, as the client wrote it.
-    pub(crate) fn host(&self, name: Option<&str>) -> Result<&VirtualHost, Failure> {
-        self.index(name).map(|index| &self.hosts[index]).ok_or_else(Failure::misdirected)
+    /// The virtual host of a name, with or without port, as the client wrote it, and whether the
+    /// name is one of its aliases.
+    pub(crate) fn host(&self, name: Option<&str>) -> Result<(&VirtualHost, bool), Failure> {
+        let named = self.named(name).ok_or_else(Failure::misdirected)?;
+        Ok((&self.hosts[named.host], named.is_alias))
     }
 
     /// An exact name before a wildcard before `*`.
-    fn index(&self, host: Option<&str>) -> Option<usize> {
+    fn named(&self, host: Option<&str>) -> Option<Named> {
         if self.exact.is_empty() && self.wildcards.is_empty() {
             return self.any;
         }
         let Some(host) = host.map(bare_name) else { return self.any };
-        if let Some(&index) = self.exact.get(&*host) {
-            return Some(index);
+        if let Some(&named) = self.exact.get(&*host) {
+            return Some(named);
         }
         // One label stands for the star, and it is not empty.
         let wildcard = host.find('.').filter(|&dot| dot > 0).and_then(|dot| self.wildcards.get(&host[dot..]));
@@ -121,6 +134,9 @@ mod tests {
         VirtualHost {
             maintenance: Maintenance { on: false, allow: Vec::new(), retry_after: Duration::ZERO },
             names: names.iter().map(|name| (*name).to_owned()).collect(),
+            aliases: vec![],
+            redirects: vec![],
+            rewrites: vec![],
             routes: prefixes.iter().map(route).collect(),
             rules: Arc::default(),
         }
@@ -154,14 +170,14 @@ mod tests {
             (Some(""), 2),
             (None, 2),
         ] {
-            assert_eq!(router.index(name), Some(index), "{name:?}");
+            assert_eq!(router.named(name).map(|named| named.host), Some(index), "{name:?}");
         }
     }
 
     #[test]
     fn an_unknown_host_is_misdirected_and_an_unknown_path_not_found() {
         let router = Router::of(&[host(&["a"], &["/x"])]);
-        let status = |name, path| match router.host(name).and_then(|host| find(host, path)) {
+        let status = |name, path| match router.host(name).and_then(|(host, _)| find(host, path)) {
             Ok(_) => 200,
             Err(failure) => failure.status.as_u16(),
         };
@@ -192,13 +208,13 @@ mod tests {
             ("/static/%2e%2e/admin", "/static", "/%2e%2e/admin"),
             ("/static/../admin", "/static", "/../admin"),
         ] {
-            let found = find(router.host(Some("shop.example")).unwrap(), path).unwrap();
+            let found = find(router.host(Some("shop.example")).unwrap().0, path).unwrap();
             assert_eq!((found.route.prefix.as_str(), found.rest), (prefix, rest), "{path}");
         }
     }
 
     #[test]
     fn the_asterisk_has_no_route() {
-        assert!(find(router().host(Some("shop.example")).unwrap(), "*").is_err());
+        assert!(find(router().host(Some("shop.example")).unwrap().0, "*").is_err());
     }
 }

@@ -46,7 +46,7 @@ impl StaticRoutes {
         let store = (capacity > 0).then(|| Arc::new(Store::new(capacity)));
         let routes = site.hosts.iter().flat_map(|host| &host.routes).filter_map(|route| match &route.target {
             Target::Files(files) => Some(Arc::new(StaticRoute::new(files, store.clone(), metrics))),
-            Target::App(_) => None,
+            Target::App(_) | Target::Redirect(_) => None,
         });
         Self { routes: routes.collect() }
     }

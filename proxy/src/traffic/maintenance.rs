@@ -83,6 +83,9 @@ mod tests {
     fn host(on: bool) -> VirtualHost {
         VirtualHost {
             names: vec!["shop".to_owned()],
+            aliases: vec![],
+            redirects: vec![],
+            rewrites: vec![],
             maintenance: tidegate_site::Maintenance {
                 on,
                 allow: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::1/128".parse().unwrap()],

@@ -125,6 +125,8 @@ fn defaults(version: Version) -> Dispatch {
         version: if version == Version::HTTP_10 { 10 } else { 11 },
         mount: String::new(),
         request_id: String::new(),
+        original: None,
+        user: None,
     }
 }
 

@@ -71,7 +71,8 @@ pub(super) fn build<'py>(
 
     environ.set_item(names.request_method.bind(py), names.method(py, &head.method)?)?;
     let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-    let raw = latin1(py, target.as_bytes())?;
+    // As in other servers: what the client asked for, whatever the proxy has made of it.
+    let raw = latin1(py, dispatch.original.as_deref().unwrap_or(target).as_bytes())?;
     environ.set_item(names.raw_uri.bind(py), &raw)?;
     environ.set_item(names.request_uri.bind(py), &raw)?;
     let path = decode(head.uri.path());
@@ -105,6 +106,10 @@ pub(super) fn build<'py>(
     if dispatch.https {
         environ.set_item(names.url_scheme.bind(py), names.https_scheme.bind(py))?;
         environ.set_item(names.https.bind(py), names.on.bind(py))?;
+    }
+    if let Some(user) = &dispatch.user {
+        environ.set_item("REMOTE_USER", latin1(py, user.as_bytes())?)?;
+        environ.set_item("AUTH_TYPE", "Basic")?;
     }
     set(&names.request_id, dispatch.request_id.as_bytes())?;
     if let Some(input) = input {

@@ -12,7 +12,7 @@ pub(crate) fn number(hosts: &mut [VirtualHost]) {
     let routes = hosts.iter_mut().flat_map(|host| &mut host.routes);
     let files = routes.filter_map(|route| match &mut route.target {
         Target::Files(files) => Some(files),
-        Target::App(_) => None,
+        Target::App(_) | Target::Redirect(_) => None,
     });
     for (number, files) in files.enumerate() {
         files.number = number;

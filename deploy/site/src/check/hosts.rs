@@ -1,22 +1,23 @@
 //! `hosts`: names and the routes below them.
 
 use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use crate::check::apps::Apps;
 use crate::check::paths::Base;
 use crate::check::rules::{RULES, with_rules};
-use crate::check::{LONGEST, SHORTEST, files, limits, maintenance, rules};
-use crate::checked::{AppRoute, Limits, Priority, Route, Rules, Target, VirtualHost};
+use crate::check::{LONGEST, SHORTEST, files, limits, maintenance, names, redirects, rules};
+use crate::checked::{AppRoute, Limits, Mount, Priority, Route, Rules, Target, VirtualHost};
 use crate::raw::{Node, Table};
 use crate::{defaults, suggest, syntax};
 
 /// Keys of a host beside its rules.
-pub(crate) const OWN_HOST: &[&str] = &["names", "routes", "maintenance", "maintenance_allow"];
+pub(crate) const OWN_HOST: &[&str] =
+    &["names", "aliases", "redirects", "rewrites", "routes", "maintenance", "maintenance_allow"];
 /// Keys of a route beside its rules.
 pub(crate) const OWN_ROUTE: &[&str] = &[
     "path",
+    "redirect",
     "files",
     "index",
     "cache_control",
@@ -30,7 +31,9 @@ pub(crate) const OWN_ROUTE: &[&str] = &[
 const HOST: &[&str] = &with_rules::<{ OWN_HOST.len() + RULES.len() }>(OWN_HOST);
 const ROUTE: &[&str] = &with_rules::<{ OWN_ROUTE.len() + RULES.len() }>(OWN_ROUTE);
 
-const NAME: &str = "a host name such as shop.example, \"*.shop.example\" or \"*\"";
+/// Keys of a route that are about its app.
+const APP_KEYS: &[&str] = &["request_timeout", "max_body", "mount", "buffering", "priority"];
+
 const ROUTES: &str = "a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }";
 const PATH: &str = "a path such as / or /static";
 
@@ -75,6 +78,9 @@ fn default(root: &Table<'_>, around: &Around<'_>) -> Option<Vec<VirtualHost>> {
         [name] => Some(vec![VirtualHost {
             names: vec![defaults::HOST_NAME.to_owned()],
             maintenance: maintenance::open(),
+            aliases: Vec::new(),
+            redirects: Vec::new(),
+            rewrites: Vec::new(),
             routes: vec![Route {
                 prefix: String::new(),
                 target: Target::App(plain(name, around)?),
@@ -101,63 +107,26 @@ fn host(
 ) -> Option<VirtualHost> {
     let table = node.table(HOST)?;
     let names = match table.get("names") {
-        None => claim(defaults::HOST_NAME.to_owned(), node, taken).map(|name| vec![name]),
-        Some(node) => names(&node, taken),
+        None => names::claim(defaults::HOST_NAME.to_owned(), node, taken).map(|name| vec![name]),
+        Some(node) => names::read(&node, taken),
     };
+    let aliases = table.read("aliases", Vec::new(), |node| names::aliases(&node, names.as_deref(), taken));
+    let redirects = table.read("redirects", Vec::new(), |node| redirects::redirects(&node));
+    let rewrites = table.read("rewrites", Vec::new(), |node| redirects::rewrites(&node));
     let rules = rules::read(&table, &Rules::default()).map(Arc::new);
     // Wrong rules are reported once, and not again in every route.
     let inherited = rules.clone().unwrap_or_default();
     let routes = table.require("routes", ROUTES).and_then(|node| routes(&node, around, reached, &inherited));
     let maintenance = maintenance::read(&table);
-    Some(VirtualHost { names: names?, maintenance: maintenance?, routes: routes?, rules: rules? })
-}
-
-fn names(node: &Node<'_>, taken: &mut BTreeMap<String, String>) -> Option<Vec<String>> {
-    let nodes = node.list("a list of host names such as [shop.example, \"*.shop.example\"]")?;
-    if nodes.is_empty() {
-        return node.reject(format_args!("is empty: expected {NAME}"));
-    }
-    let read = |node: &Node<'_>| {
-        let text = node.text(NAME)?;
-        let Some(name) = canonical_name(text) else {
-            return node.reject(format_args!(
-                "expected {NAME}, without scheme, port or path; a non-ASCII name in its xn-- form"
-            ));
-        };
-        claim(name, node, taken)
-    };
-    super::every(&nodes, read)
-}
-
-/// Takes a name for the host at `node`, unless another has it.
-fn claim(name: String, node: &Node<'_>, taken: &mut BTreeMap<String, String>) -> Option<String> {
-    if let Some(earlier) = taken.get(&name) {
-        return node.reject_key(format!("{name:?}: taken by {earlier}: expected each name once"));
-    }
-    taken.insert(name.clone(), node.key().to_owned());
-    Some(name)
-}
-
-/// The form that requests' names are compared with.
-fn canonical_name(text: &str) -> Option<String> {
-    if text == "*" {
-        return Some(text.to_owned());
-    }
-    // Brackets belong to URLs; the proxy compares the address alone.
-    let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    if let Ok(address) = literal.parse::<Ipv6Addr>() {
-        return Some(address.to_string());
-    }
-    // A name with a dot at its end is the same name.
-    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-    let labels = name.strip_prefix("*.").unwrap_or(&name);
-    let good = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-' || letter == b'_')
-    };
-    (name.len() <= 253 && labels.split('.').all(good)).then_some(name)
+    Some(VirtualHost {
+        names: names?,
+        maintenance: maintenance?,
+        aliases: aliases?,
+        redirects: redirects?,
+        rewrites: rewrites?,
+        routes: routes?,
+        rules: rules?,
+    })
 }
 
 fn routes(
@@ -209,23 +178,30 @@ fn prefix(node: &Node<'_>) -> Option<String> {
 }
 
 fn target(table: &Table<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> Option<Target> {
-    match (table.get("app"), table.get("files")) {
-        (Some(node), None) => {
+    match (table.get("app"), table.get("files"), table.get("redirect")) {
+        (Some(node), None, None) => {
             let only = only_with("files", table, files::KEYS);
             let app = app(&node, table, around, reached);
             only.and(app).map(Target::App)
         }
-        (None, Some(node)) => {
-            let only = only_with("app", table, &["request_timeout", "max_body", "mount", "buffering", "priority"]);
+        (None, Some(node), None) => {
+            let only = only_with("app", table, APP_KEYS);
             let files = files::read(&node, table, around.base);
             only.and(files).map(Target::Files)
         }
-        (Some(app), Some(_)) => {
-            // It is reached by intention; a second message would only distract.
-            reached.extend(app.text("the name of an app").map(str::to_owned));
-            table.reject("has both app and files: expected one of them")
+        (None, None, Some(node)) => {
+            let only = only_with("app", table, APP_KEYS).and(only_with("files", table, files::KEYS));
+            let redirection = redirects::target(&node);
+            only.and(redirection).map(Target::Redirect)
         }
-        (None, None) => table.reject("has neither app nor files: expected one of them"),
+        (None, None, None) => table.reject("has neither app nor files nor redirect: expected one of them"),
+        (app, files, redirect) => {
+            // It is reached by intention; a second message would only distract.
+            reached.extend(app.as_ref().and_then(|app| app.text("the name of an app")).map(str::to_owned));
+            let both = [(app.is_some(), "app"), (files.is_some(), "files"), (redirect.is_some(), "redirect")];
+            let both: Vec<&str> = both.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+            table.reject(format!("has both {}: expected one of them", both.join(" and ")))
+        }
     }
 }
 
@@ -256,7 +232,12 @@ fn app(node: &Node<'_>, table: &Table<'_>, around: &Around<'_>, reached: &mut Ve
     let default = plain(name, around);
     let request_timeout = table.read("request_timeout", None, |node| node.duration(SHORTEST..=LONGEST).map(Some));
     let max_body = table.read("max_body", None, |node| node.size(0..=limits::LARGEST_BODY).map(Some));
-    let mount = table.read("mount", defaults::MOUNT, |node| node.switch());
+    let mount = table.read("mount", defaults::MOUNT, |node| match () {
+        () if node.is_on() => Some(Mount::On),
+        () if node.is_off() => Some(Mount::Off),
+        () if node.is_text("strip") => Some(Mount::Strip),
+        () => node.reject("expected on, off or strip"),
+    });
     let buffering = table.read("buffering", defaults::BUFFERING, |node| node.switch());
     let priority = table.read("priority", defaults::PRIORITY, |node| {
         node.choice(&Priority::ALL.map(|priority| (priority.label(), priority)))
@@ -283,39 +264,4 @@ fn plain(name: &str, around: &Around<'_>) -> Option<AppRoute> {
         buffering: defaults::BUFFERING,
         priority: defaults::PRIORITY,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn host_names_have_one_form() {
-        for (text, expected) in [
-            ("shop.example", Some("shop.example")),
-            ("Shop.Example", Some("shop.example")),
-            ("shop.example.", Some("shop.example")),
-            ("localhost", Some("localhost")),
-            ("10.0.0.1", Some("10.0.0.1")),
-            ("my_host", Some("my_host")),
-            ("*", Some("*")),
-            ("*.shop.example", Some("*.shop.example")),
-            ("::1", Some("::1")),
-            ("[::1]", Some("::1")),
-            ("[0:0:0:0:0:0:0:1]", Some("::1")),
-            ("[shop]", None),
-            ("shop.example:443", None),
-            ("https://shop.example", None),
-            ("shop.example/a", None),
-            ("a..b", None),
-            ("-a.b", None),
-            ("a.*.b", None),
-            ("*shop.example", None),
-            ("*.", None),
-            ("bücher.example", None),
-            ("", None),
-        ] {
-            assert_eq!(canonical_name(text).as_deref(), expected, "{text}");
-        }
-    }
 }

@@ -11,8 +11,10 @@ mod hosts;
 mod limits;
 mod listeners;
 mod maintenance;
+mod names;
 mod paths;
 mod pool;
+mod redirects;
 mod rules;
 
 use std::net::{IpAddr, SocketAddr};
@@ -208,6 +210,9 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("certificates", CERTIFICATE),
     ("hosts", hosts::OWN_HOST),
     ("routes", hosts::OWN_ROUTE),
+    ("redirects", redirects::REDIRECT),
+    ("rewrites", redirects::REWRITE),
+    ("redirect", redirects::TARGET),
     ("rules", rules::RULES),
     ("headers", rules::headers::HEADERS),
     ("headers.request", rules::headers::EDITS),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Files, Maintenance, Priority, Rules};
+use super::{Files, Maintenance, Priority, Redirect, Redirection, Rewrite, Rules};
 
 /// A virtual host: names and routes.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,12 @@ pub struct VirtualHost {
     pub names: Vec<String>,
     /// Whether it is closed, and for whom not.
     pub maintenance: Maintenance,
+    /// More names, of the same forms; whoever uses one is sent to the first of `names`.
+    pub aliases: Vec<String>,
+    /// Redirects, before a route is looked for; the first that fits counts.
+    pub redirects: Vec<Redirect>,
+    /// Paths that are taken for others when a route is looked for; the first that fits counts.
+    pub rewrites: Vec<Rewrite>,
     /// Longest prefix first.
     pub routes: Vec<Route>,
     /// Rules of responses for which no route is found; those of the routes are in them.
@@ -38,6 +44,19 @@ pub enum Target {
     Files(Files),
     /// A WSGI app.
     App(AppRoute),
+    /// Another address.
+    Redirect(Redirection),
+}
+
+/// What an app is told of the prefix of its route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mount {
+    /// It is SCRIPT_NAME, and PATH_INFO is the rest.
+    On,
+    /// It stays in PATH_INFO.
+    Off,
+    /// It is taken off, and the app does not hear of it.
+    Strip,
 }
 
 /// A route to an app.
@@ -49,8 +68,8 @@ pub struct AppRoute {
     pub request_timeout: Duration,
     /// Largest request body in bytes: the route's own, or the limit of all.
     pub max_body: u64,
-    /// Whether the prefix becomes SCRIPT_NAME (`mount: on`, the default) or stays in PATH_INFO.
-    pub mount: bool,
+    /// What the app is told of the prefix.
+    pub mount: Mount,
     /// The class in which requests wait for a thread.
     pub priority: Priority,
     /// Whether a worker gets a request when all of it is here, and is free when its response is.

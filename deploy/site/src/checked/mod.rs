@@ -9,6 +9,7 @@ mod listener;
 mod log;
 mod maintenance;
 mod priority;
+mod redirect;
 mod rules;
 
 use std::net::SocketAddr;
@@ -18,12 +19,13 @@ use ipnet::IpNet;
 
 pub use self::app::{App, Python, Queue, Recycle, Replace, Threads};
 pub use self::files::Files;
-pub use self::host::{AppRoute, Route, Target, VirtualHost};
+pub use self::host::{AppRoute, Mount, Route, Target, VirtualHost};
 pub use self::limits::{BufferLimits, Limits};
 pub use self::listener::{CertificateFiles, Listener, Protocol};
 pub use self::log::{Level, Log, LogFormat};
 pub use self::maintenance::Maintenance;
 pub use self::priority::Priority;
+pub use self::redirect::{Destination, Expression, Part, Pattern, Redirect, Redirection, Rewrite};
 pub use self::rules::{HeaderEdits, Headers, Rules};
 
 /// A whole site file, checked.

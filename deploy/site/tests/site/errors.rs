@@ -273,7 +273,7 @@ fn routes_say_what_was_expected() {
         ),
         ("{ path: /ä, app: app }", format!(".path: \"/ä\": holds a space or a non-ASCII character: expected {PATH}")),
         ("{ path: /a%20b, app: app }", format!(".path: \"/a%20b\": holds %, ?, # or \\: expected {PATH}")),
-        ("{ path: / }", ": has neither app nor files: expected one of them".to_owned()),
+        ("{ path: / }", ": has neither app nor files nor redirect: expected one of them".to_owned()),
         ("{ path: /, app: app, files: static }", ": has both app and files: expected one of them".to_owned()),
         ("{ path: /, app: ap }", ".app: \"ap\": there is no such app: did you mean app?".to_owned()),
         ("{ path: /, app: shop }", ".app: \"shop\": there is no such app: expected one of app".to_owned()),
@@ -287,7 +287,7 @@ fn routes_say_what_was_expected() {
             "{ path: /, files: static, cache_control: é }",
             ".cache_control: \"é\": expected a Cache-Control value such as max-age=3600".to_owned(),
         ),
-        ("{ path: /, app: app, mount: maybe }", ".mount: \"maybe\": expected on or off".to_owned()),
+        ("{ path: /, app: app, mount: maybe }", ".mount: \"maybe\": expected on, off or strip".to_owned()),
         (
             "{ path: /, app: app, max_body: 10 }",
             ".max_body: 10: has no unit: expected a size such as 64KiB, 100MiB or 1GB; bytes are 10B".to_owned(),

@@ -45,7 +45,7 @@ fn a_file_with_one_app_is_enough() {
         app: "app".into(),
         request_timeout: seconds(30),
         max_body: 100 << 20,
-        mount: true,
+        mount: Mount::On,
         buffering: true,
         priority: Priority::Normal,
     };
@@ -63,6 +63,9 @@ fn a_file_with_one_app_is_enough() {
         hosts: vec![VirtualHost {
             names: vec!["*".to_owned()],
             maintenance: Maintenance { on: false, allow: Vec::new(), retry_after: seconds(600) },
+            aliases: vec![],
+            redirects: vec![],
+            rewrites: vec![],
             routes: vec![Route { prefix: String::new(), target: Target::App(route), rules: Default::default() }],
             rules: Default::default(),
         }],
@@ -191,7 +194,7 @@ log: { level: debug, access: no, format: json }
                     app: "shop".into(),
                     request_timeout: seconds(60),
                     max_body: 10 << 20,
-                    mount: false,
+                    mount: Mount::Off,
                     buffering: false,
                     priority: Priority::Normal,
                 }),
@@ -200,7 +203,7 @@ log: { level: debug, access: no, format: json }
         ]
     );
     let Target::App(admin) = &site.hosts[1].routes[0].target else { panic!("an app") };
-    assert_eq!((admin.request_timeout, admin.max_body, admin.mount), (seconds(30), 1_000_000_000, true));
+    assert_eq!((admin.request_timeout, admin.max_body, admin.mount), (seconds(30), 1_000_000_000, Mount::On));
     let shop = site.app("shop").unwrap();
     assert_eq!(shop.wsgi, "shop.wsgi:make.app()");
     assert_eq!(shop.directory, here.join("static"));

@@ -6,6 +6,9 @@ mod errors;
 mod files;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod redirects;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod traffic;

@@ -14,7 +14,7 @@ mod template;
 use std::sync::Arc;
 
 use tidegate_contract::Cause;
-use tidegate_site::{AppRoute, Rules};
+use tidegate_site::AppRoute;
 use tokio::time::Instant;
 
 use self::attempts::Attempts;
@@ -25,7 +25,7 @@ use super::error::Failure;
 use super::{Facts, Trace};
 use crate::buffer::Spool;
 use crate::listener::Origin;
-use crate::policy;
+use crate::policy::{self, Passage};
 use crate::session::Exchange;
 use crate::shared::{Live, Shared};
 use crate::upstream::{App, Deadlines};
@@ -38,17 +38,15 @@ pub(super) struct Call<'a> {
     pub(super) live: &'a Live,
     pub(super) facts: &'a Facts,
     pub(super) trace: &'a mut Trace,
-    /// The route's.
-    pub(super) rules: &'a Rules,
 }
 
 impl Call<'_> {
-    pub(super) async fn run(self, route: &AppRoute, mount: &str) -> Result<(), Failure> {
+    pub(super) async fn run(self, route: &AppRoute, passage: &Passage<'_>) -> Result<(), Failure> {
         self.trace.app = Some(Arc::clone(&route.app));
         let missing = || Failure::new(Cause::Internal, format!("no app {:?}", route.app));
         let app = self.shared.apps.find(&route.app).ok_or_else(missing)?;
         let started = Instant::now();
-        let result = self.serve(&app, route, mount).await;
+        let result = self.serve(&app, route, passage).await;
         app.metrics.finished(started.elapsed());
         if let Err(failure) = &result
             && let Some(cause) = failure.cause
@@ -58,14 +56,14 @@ impl Call<'_> {
         result
     }
 
-    async fn serve(self, app: &Arc<App>, route: &AppRoute, mount: &str) -> Result<(), Failure> {
-        let Self { exchange, origin, shared, live, facts, trace, rules } = self;
+    async fn serve(self, app: &Arc<App>, route: &AppRoute, passage: &Passage<'_>) -> Result<(), Failure> {
+        let Self { exchange, origin, shared, live, facts, trace } = self;
         let settings = live.site.app(&route.app);
         let settings = settings.ok_or_else(|| Failure::new(Cause::Internal, format!("no app {:?}", route.app)))?;
         let limits = &live.site.limits.buffer;
 
-        let mut template = Template::new(exchange.request(), origin, facts, mount)?;
-        policy::edit_request(rules, &mut template.headers);
+        let mut template = Template::new(exchange.request(), origin, facts, passage)?;
+        policy::edit_request(passage.rules, &mut template.headers);
         let intake = Intake { route, facts, limits, buffers: &shared.buffers };
         let (supply, mut feed) = intake.run(exchange, &mut template.headers, trace).await?;
         let mut attempts = Attempts {

@@ -10,6 +10,7 @@ use tidegate_contract::{Dispatch, INTERNAL_HEADER};
 use super::super::error::Failure;
 use super::super::{Facts, forwarded, headers, set_request_id};
 use crate::listener::Origin;
+use crate::policy::Passage;
 use crate::upstream::{Deadlines, Lease, RequestBody};
 
 /// What every attempt's request is made from.
@@ -25,7 +26,7 @@ impl Template {
         request: &pingora_http::RequestHeader,
         origin: &Origin,
         facts: &Facts,
-        mount: &str,
+        passage: &Passage<'_>,
     ) -> Result<Self, Failure> {
         let mut headers = request.headers.clone();
         headers::strip_request(&mut headers);
@@ -52,10 +53,12 @@ impl Template {
                 Version::HTTP_2 => 20,
                 _ => 11,
             },
-            mount: mount.to_owned(),
+            mount: passage.mount.to_owned(),
             request_id: facts.id.clone(),
+            original: (passage.target != facts.target).then(|| facts.target.clone()),
+            user: None,
         };
-        let uri: Uri = facts.target.parse().map_err(|_| Failure::bad_request("unusable target"))?;
+        let uri: Uri = passage.target.parse().map_err(|_| Failure::bad_request("unusable target"))?;
         Ok(Self { method: request.method.clone(), uri, headers, dispatch })
     }
 
