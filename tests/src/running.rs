@@ -11,6 +11,7 @@ use tidegate_contract::{
 use tidegate_host::{Endpoint, Exit};
 use tokio::time::Instant;
 
+use crate::client::frames::Frames;
 use crate::client::{Connection, Http2, Response, Tls};
 use crate::metrics::{self, Sample};
 use crate::program::{Finished, Program, tidegate};
@@ -173,6 +174,12 @@ impl Running {
     /// A TLS connection with HTTP/2.
     pub async fn http2(&self) -> Http2 {
         self.tls().http2(self.https_address(), "localhost").await
+    }
+
+    /// A TLS connection with HTTP/2 whose frames the case writes itself.
+    pub async fn frames(&self) -> Frames {
+        let (stream, _) = self.tls().connect(self.https_address(), "localhost", &["h2"]).await.unwrap();
+        Frames::over(stream).await
     }
 
     /// A GET on a plain connection of its own.

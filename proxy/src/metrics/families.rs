@@ -3,7 +3,7 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Counter, CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// From a page out of a cache to the longest default timeout.
@@ -54,6 +54,8 @@ pub(super) struct Families {
     pub(super) config_last_reload_success: IntGauge,
     pub(super) supervisor_connected: IntGauge,
     pub(super) log_dropped: IntCounter,
+    pub(super) http2_ended: IntCounterVec,
+    pub(super) process_cpu: Counter,
     pub(super) process_resident_memory: IntGauge,
     pub(super) process_start_time: IntGauge,
 }
@@ -252,6 +254,16 @@ impl Families {
                 r,
                 "tidegate_log_dropped_total",
                 "Log lines dropped because the log could not be written fast enough.",
+            ),
+            http2_ended: counters(
+                r,
+                "tidegate_http2_ended_total",
+                "HTTP/2 connections ended for what their clients did, by reason.",
+                &["reason"],
+            ),
+            process_cpu: register(
+                r,
+                Counter::new("tidegate_process_cpu_seconds_total", "Processor time of the proxy."),
             ),
             process_resident_memory: gauge(
                 r,

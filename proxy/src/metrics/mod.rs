@@ -23,7 +23,7 @@ use prometheus::{Encoder as _, IntCounter, IntGauge, TextEncoder};
 pub(crate) use app::AppMetrics;
 pub(crate) use held::Held;
 pub(crate) use listener::{AppReadiness, Readiness, serve};
-pub(crate) use proxy::{Handshake, ListenerMetrics, Version};
+pub(crate) use proxy::{Ended, Handshake, ListenerMetrics, Version};
 pub(crate) use worker::WorkerMetrics;
 
 use families::Families;
@@ -174,12 +174,17 @@ impl Metrics {
         self.families.log_dropped.clone()
     }
 
-    /// Everything, in Prometheus' text format 0.0.4. Reads the process's memory: call it where
+    /// Everything, in Prometheus' text format 0.0.4. Reads the process's memory and times: call it where
     /// blocking is allowed.
     pub(crate) fn encode(&self) -> prometheus::Result<Vec<u8>> {
         if let Some(bytes) = tidegate_host::resident_memory(std::process::id()) {
             let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
             self.families.process_resident_memory.set(bytes);
+        }
+        if let Some(time) = tidegate_host::cpu_time(std::process::id()) {
+            let counted = self.families.process_cpu.get();
+            // Two scrapes at once may read the clock in the other order.
+            self.families.process_cpu.inc_by((time.as_secs_f64() - counted).max(0.0));
         }
         let mut text = Vec::with_capacity(64 << 10);
         TextEncoder::new().encode(&self.families.registry.gather(), &mut text)?;

@@ -32,6 +32,33 @@ impl Handshake {
     }
 }
 
+/// Why an HTTP/2 connection was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// A flood of frames that are no requests.
+    Flood,
+    /// Too many requests that are none.
+    Malformed,
+    /// Frames against the protocol or over a limit of the HTTP/2 library.
+    Protocol,
+    /// The client took nothing for too long.
+    Stalled,
+}
+
+impl Ended {
+    const ALL: [Self; 4] = [Self::Flood, Self::Malformed, Self::Protocol, Self::Stalled];
+
+    /// Its label.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Flood => "flood",
+            Self::Malformed => "malformed",
+            Self::Protocol => "protocol",
+            Self::Stalled => "stalled",
+        }
+    }
+}
+
 /// The protocol of a request, as a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
@@ -77,6 +104,7 @@ pub(crate) struct HttpMetrics {
     http1: StatusCounters,
     http2: StatusCounters,
     failures: CauseCounters,
+    http2_ended: [IntCounter; Ended::ALL.len()],
     sent: IntCounter,
     received: IntCounter,
 }
@@ -87,6 +115,7 @@ impl HttpMetrics {
             http1: StatusCounters::new(&families.http_requests, &["http/1.1"]),
             http2: StatusCounters::new(&families.http_requests, &["http/2"]),
             failures: CauseCounters::new(&families.http_failures, &[], &Cause::ALL),
+            http2_ended: Ended::ALL.map(|reason| families.http2_ended.with_label_values(&[reason.label()])),
             sent: families.http_sent_bytes.clone(),
             received: families.http_received_bytes.clone(),
         }
@@ -103,6 +132,11 @@ impl HttpMetrics {
     /// A request failed, before or after it was routed.
     pub(crate) fn failed(&self, cause: Cause) {
         self.failures.inc(cause);
+    }
+
+    /// An HTTP/2 connection was ended for what its client did.
+    pub(crate) fn http2_ended(&self, reason: Ended) {
+        self.http2_ended[reason as usize].inc();
     }
 
     /// Bytes of response bodies handed to clients.

@@ -71,6 +71,7 @@ fn series_have_the_documented_names_labels_and_values() {
     listener.handshake(Handshake::Timeout);
     metrics.http.finished(Version::Http2, 499);
     metrics.http.failed(Cause::ClientClosed);
+    metrics.http.http2_ended(proxy::Ended::Flood);
     metrics.http.sent(10);
     metrics.http.received(20);
     metrics.files.finished(304);
@@ -109,6 +110,8 @@ fn series_have_the_documented_names_labels_and_values() {
         (r#"tidegate_tls_handshakes_total{listener="[::]:8443",result="ok"}"#, "0"),
         (r#"tidegate_http_requests_total{protocol="http/2",status="4xx"}"#, "1"),
         (r#"tidegate_http_failures_total{cause="client_closed"}"#, "1"),
+        (r#"tidegate_http2_ended_total{reason="flood"}"#, "1"),
+        (r#"tidegate_http2_ended_total{reason="stalled"}"#, "0"),
         ("tidegate_http_sent_bytes_total", "10"),
         ("tidegate_http_received_bytes_total", "20"),
         (r#"tidegate_files_requests_total{status="3xx"}"#, "1"),

@@ -3,12 +3,15 @@
 //! bytes for HTTP/1.x, because pingora accepts more than may be passed on, and with the parsed
 //! request for HTTP/2. Never changes a request, allocates only to refuse.
 
+mod chunks;
+
 use std::net::Ipv6Addr;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Uri};
 use tidegate_site::Limits;
 
+pub(crate) use self::chunks::Chunks;
 use super::error::Failure;
 
 /// Longest target. Browsers stop at 2 KiB to 64 KiB; beyond 16 KiB the data belongs in a body.
@@ -25,8 +28,17 @@ struct Seen<'a> {
     transfer_encoding: bool,
 }
 
+/// How the body that follows a header is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// In chunks.
+    Chunked,
+    /// By Content-Length, or there is none.
+    Length,
+}
+
 /// Checks the raw header of an HTTP/1.x request, from the request line to the empty line.
-pub(crate) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
+pub(crate) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<Framing, Failure> {
     // Empty lines before a request line are allowed (RFC 9112 section 2.2).
     let mut rest = bytes;
     while let Some(after) = rest.strip_prefix(b"\r\n") {
@@ -66,7 +78,8 @@ pub(crate) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
         (Some(host), Some(target)) if !same_authority(host, target.authority, target.scheme) => {
             Err(Failure::bad_request("Host differs from the target's authority"))
         }
-        _ => Ok(()),
+        _ if seen.transfer_encoding => Ok(Framing::Chunked),
+        _ => Ok(Framing::Length),
     }
 }
 
@@ -316,35 +329,23 @@ fn same_authority(one: &[u8], other: &[u8], scheme: &[u8]) -> bool {
     host.eq_ignore_ascii_case(other_host) && port.unwrap_or(default) == other_port.unwrap_or(default)
 }
 
-/// RFC 9110 section 5.6.2.
+/// Which bytes a token may have (RFC 9110 section 5.6.2).
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let letter = byte as u8;
+        table[byte] = letter.is_ascii_alphanumeric()
+            || matches!(
+                letter,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        byte += 1;
+    }
+    table
+};
+
 fn is_token(bytes: &[u8]) -> bool {
-    const TOKEN: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            let letter = byte as u8;
-            table[byte] = letter.is_ascii_alphanumeric()
-                || matches!(
-                    letter,
-                    b'!' | b'#'
-                        | b'$'
-                        | b'%'
-                        | b'&'
-                        | b'\''
-                        | b'*'
-                        | b'+'
-                        | b'-'
-                        | b'.'
-                        | b'^'
-                        | b'_'
-                        | b'`'
-                        | b'|'
-                        | b'~'
-                );
-            byte += 1;
-        }
-        table
-    };
     !bytes.is_empty() && bytes.iter().all(|&byte| TOKEN[usize::from(byte)])
 }
 

@@ -13,6 +13,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::gate::Gate;
 use crate::listener::stream::{Hold, close_lingering};
 use crate::policy::Outgoing;
 
@@ -58,7 +59,9 @@ pub(crate) struct Head {
 /// One request and its response.
 pub(crate) struct Exchange {
     session: ServerSession,
+    /// Of an HTTP/1.1 connection.
     hold: Option<Hold>,
+    gate: Option<Gate>,
     patience: Duration,
     head_sent: bool,
     sent: u64,
@@ -74,11 +77,11 @@ pub(crate) struct Exchange {
 pub(crate) type Reusable = Option<ReusableHttpStream>;
 
 impl Exchange {
-    /// An exchange whose request header has been read. `hold` joins writes on HTTP/1.1;
-    /// `patience` bounds every single read and write.
+    /// An exchange whose request header has been read. `connection`, on HTTP/1.1, joins writes and checks
+    /// chunks; `patience` bounds every single read and write.
     pub(super) fn new(
         mut session: ServerSession,
-        hold: Option<Hold>,
+        connection: Option<(Hold, Gate)>,
         patience: Duration,
         keep_alive: bool,
         stopping: watch::Receiver<bool>,
@@ -87,9 +90,11 @@ impl Exchange {
             // Every read here has a timer of its own.
             session.set_read_timeout(None);
         }
+        let (hold, gate) = connection.unzip();
         Self {
             session,
             hold,
+            gate,
             patience,
             head_sent: false,
             sent: 0,
@@ -137,8 +142,12 @@ impl Exchange {
 
     /// The next piece of the request's body. Cancel-safe.
     pub(crate) async fn read_body(&mut self) -> Result<Option<Bytes>, ClientError> {
+        if self.is_malformed() {
+            return Err(ClientError::Malformed);
+        }
         match timeout(self.patience, self.session.read_request_body()).await {
             Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(_)) if self.is_malformed() => Err(ClientError::Malformed),
             Ok(Err(error)) => Err(classify(&error)),
             Err(_) => Err(ClientError::Slow),
         }
@@ -223,8 +232,9 @@ impl Exchange {
             return None;
         }
         self.session.set_total_drain_timeout(Some(self.patience));
+        let is_malformed = self.is_malformed();
         if let ServerSession::H1(session) = &mut self.session
-            && !session.will_keepalive()
+            && (!session.will_keepalive() || is_malformed)
             && !session.is_body_done()
         {
             // pingora would close at once, and the reset that answers the rest of the body would take
@@ -233,7 +243,7 @@ impl Exchange {
             return None;
         }
         match self.session.finish().await {
-            Ok(reusable) => reusable,
+            Ok(reusable) => reusable.filter(|_| self.gate.is_none_or(|gate| gate.is_open())),
             Err(error) => {
                 tracing::debug!(%error, "the connection could not be finished");
                 None
@@ -294,6 +304,11 @@ impl Exchange {
             let _ = header.set_reason_phrase(Some(&reason));
         }
         (Box::new(header), ends)
+    }
+
+    /// Whether the body broke the rules of chunks; what follows it could be anything.
+    fn is_malformed(&self) -> bool {
+        self.gate.as_ref().is_some_and(Gate::is_shut)
     }
 
     fn hold_writes(&self, hold: bool) {

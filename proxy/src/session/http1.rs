@@ -16,9 +16,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use super::exchange::Exchange;
+use super::gate::Gate;
+use super::watched::Watched;
 use crate::listener::Origin;
 use crate::listener::stream::{ClientStream, close_lingering};
 use crate::request::error::Failure;
+use crate::request::guard::Framing;
 use crate::request::{self, guard};
 use crate::shared::Shared;
 
@@ -33,7 +36,8 @@ pub(super) async fn serve(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let hold = stream.hold();
-    let mut stream: Stream = Box::new(stream);
+    let gate = Gate::default();
+    let mut stream: Stream = Box::new(Watched::new(stream, gate.clone(), None));
     let mut buffer = BytesMut::new();
     let mut first = true;
     loop {
@@ -45,7 +49,8 @@ pub(super) async fn serve(
         first = false;
         let read = Reading { stream: &mut stream, buffer: &mut buffer, limits, idle };
         match read.header(&mut shutdown).await {
-            Ok(Header::Complete) => {}
+            Ok(Header::Complete { end, framing: Framing::Chunked }) => gate.watch(&buffer[end..]),
+            Ok(Header::Complete { .. }) => {}
             Ok(Header::Closed) => {
                 let _ = timeout(limits.client_timeout, stream.shutdown()).await;
                 return;
@@ -85,7 +90,8 @@ pub(super) async fn serve(
         let keep_alive = session.get_keepalive().is_some() && !*shutdown.borrow();
         session.set_keepalive(keep_alive.then_some(0));
         let patience = live.site.limits.client_timeout;
-        let exchange = Exchange::new(session, Some(hold.clone()), patience, keep_alive, shutdown.clone());
+        let exchange =
+            Exchange::new(session, Some((hold.clone(), gate.clone())), patience, keep_alive, shutdown.clone());
         let Some(exchange) = request::answer(exchange, &origin, &shared, live).await else { return };
         let Some(reusable) = exchange.finish().await else { return };
         let (next, rest) = reusable.into_parts();
@@ -96,8 +102,8 @@ pub(super) async fn serve(
 
 /// What came of waiting for a request header.
 enum Header {
-    /// The buffer holds a whole one, and it passed the guard.
-    Complete,
+    /// The buffer holds a whole one up to here, and it passed the guard.
+    Complete { end: usize, framing: Framing },
     /// The client closed or kept silent between requests, or the proxy stops.
     Closed,
     /// It cannot be served.
@@ -132,7 +138,7 @@ impl Reading<'_> {
             skip_empty_lines(buffer);
             if let Some(end) = find_end(buffer, searched) {
                 return Ok(match guard::check_raw(&buffer[..end], limits) {
-                    Ok(()) => Header::Complete,
+                    Ok(framing) => Header::Complete { end, framing },
                     Err(failure) => Header::Refused(failure),
                 });
             }

@@ -2,8 +2,10 @@
 //! `request` answers those. The only user of pingora.
 
 mod exchange;
+mod gate;
 mod http1;
 mod http2;
+mod watched;
 
 use std::sync::Arc;
 

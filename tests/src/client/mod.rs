@@ -2,6 +2,7 @@
 //! accepts the certificates of the test alone.
 
 mod browser;
+pub mod frames;
 mod http1;
 mod http2;
 mod response;

@@ -21,7 +21,7 @@ const LIMITS: &Limits = &Limits {
 
 /// The status of the refusal, or 0.
 fn raw(request: &str) -> u16 {
-    check_raw(request.as_bytes(), LIMITS).map_or_else(|failure| failure.status.as_u16(), |()| 0)
+    check_raw(request.as_bytes(), LIMITS).map_or_else(|failure| failure.status.as_u16(), |_| 0)
 }
 
 #[test]

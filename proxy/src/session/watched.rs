@@ -1,0 +1,156 @@
+//! A client's connection whose bytes are looked at on their way to and from pingora: the one place below its
+//! sessions. What is looked for is the watch's: chunks for HTTP/1.1, frames for HTTP/2. Never changes a byte.
+
+use std::fmt::Debug;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::listener::stream::ClientStream;
+
+/// Looks at what a client sends, and hears what is sent to it.
+pub(super) trait Watch: Debug + Send + Sync + Unpin + 'static {
+    /// Bytes have come; an error keeps them from the session above.
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// So many bytes have gone.
+    fn sent(&mut self, _bytes: usize) {}
+
+    /// Whether nothing is to be read any more.
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+/// The connection, its watch, and how long the client may leave it clogged.
+#[derive(Debug)]
+pub(super) struct Watched<W> {
+    stream: ClientStream,
+    watch: W,
+    patience: Option<Duration>,
+    /// Runs while a write waits for the client.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<W: Watch> Watched<W> {
+    /// `patience`: a write that waits longer without the client taking a byte fails.
+    pub(super) fn new(stream: ClientStream, watch: W, patience: Option<Duration>) -> Self {
+        Self { stream, watch, patience, stalled: None }
+    }
+
+    /// Looks at the outcome of a write or flush, and starts or stops the clock.
+    fn time<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let Some(patience) = self.patience else { return outcome };
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + patience)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took nothing for too long")))
+    }
+
+    fn written(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &outcome {
+            self.watch.sent(*bytes);
+        }
+        self.time(cx, outcome)
+    }
+}
+
+impl<W: Watch> AsyncRead for Watched<W> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.watch.is_over() {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if let Err(error) = this.watch.received(&buf.filled()[before..]) {
+            buf.set_filled(before);
+            return Poll::Ready(Err(error));
+        }
+        if this.watch.is_over() {
+            // Whoever drives the connection finds out now, and reads no more.
+            buf.set_filled(before);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<W: Watch> AsyncWrite for Watched<W> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.written(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.time(cx, outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<W: Watch> Ssl for Watched<W> {}
+
+impl<W: Watch> Peek for Watched<W> {}
+
+#[async_trait]
+impl<W: Watch> Shutdown for Watched<W> {
+    async fn shutdown(&mut self) {
+        self.stream.shutdown().await;
+    }
+}
+
+impl<W: Watch> UniqueID for Watched<W> {
+    fn id(&self) -> UniqueIDType {
+        self.stream.id()
+    }
+}
+
+impl<W: Watch> GetTimingDigest for Watched<W> {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl<W: Watch> GetProxyDigest for Watched<W> {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl<W: Watch> GetSocketDigest for Watched<W> {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
