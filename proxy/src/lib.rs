@@ -120,7 +120,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
         access: Access::start(site.log.format, site.log.access, &metrics).context("cannot start the access log")?,
         // Every listener holds a permit for the connection it waits for.
         connections: Arc::new(Semaphore::new(site.limits.connections + site.listeners.len())),
-        live: ArcSwap::from_pointee(Live::new(site, &metrics)),
+        live: ArcSwap::from_pointee(Live::new(site, None, &metrics)),
         metrics: Arc::clone(&metrics),
         handshakes: Arc::new(Semaphore::new(listener::HANDSHAKES)),
         tasks: Tasks::new(),

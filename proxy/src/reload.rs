@@ -48,7 +48,7 @@ impl Reload {
         if site.listeners != self.listeners || site.metrics != running.site.metrics {
             return Err("listeners and the metrics address cannot be changed by a reload: restart the proxy".to_owned());
         }
-        Ok(Prepared { live: Live::new(site, &shared.metrics), certificates })
+        Ok(Prepared { live: Live::new(site, Some(&running), &shared.metrics), certificates })
     }
 
     /// Puts a prepared configuration in force.

@@ -11,7 +11,7 @@ use crate::buffer::Buffers;
 use crate::metrics::Metrics;
 use crate::request::route::Router;
 use crate::static_files::StaticRoutes;
-use crate::traffic::Traffic;
+use crate::traffic::{Limits, Traffic};
 use crate::upstream::Apps;
 
 /// The parts that a reload replaces in one step.
@@ -23,12 +23,19 @@ pub(crate) struct Live {
     pub(crate) router: Router,
     /// The routes to files, and what is known of them.
     pub(crate) files: StaticRoutes,
+    /// What the site's limits count.
+    pub(crate) limits: Limits,
 }
 
 impl Live {
-    /// A site, ready to be served.
-    pub(crate) fn new(site: Site, metrics: &Metrics) -> Self {
-        Self { router: Router::new(&site), files: StaticRoutes::new(&site, &metrics.files), site }
+    /// A site, ready to be served after the one before.
+    pub(crate) fn new(site: Site, before: Option<&Self>, metrics: &Metrics) -> Self {
+        Self {
+            router: Router::new(&site),
+            files: StaticRoutes::new(&site, &metrics.files),
+            limits: Limits::new(&site, before.map(|before| &before.limits), metrics),
+            site,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who goes first, who is limited, and who is turned away.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use tidegate_tests::client::Response;
 use tidegate_tests::{Connection, Running, Site};
 
 const DEPTH: &str = "tidegate_app_queue_depth";
@@ -63,4 +64,123 @@ async fn a_full_queue_has_room_for_a_higher_priority() {
     for (connection, name) in [(&mut first, "first"), (&mut second, "second"), (&mut high, "high")] {
         connection.response("GET").await.assert_text(200, name);
     }
+}
+
+/// A site behind a trusted proxy, whose only host has these keys, and its route `/api` those.
+fn limited(name: &str, host: &str, api: &str) -> Site {
+    let hosts = format!(
+        "[{{ names: [shop.example, '*'], {host} routes: [{{ path: /, app: shop }}, {{ path: /api, app: shop, {api} }}] }}]"
+    );
+    Site::new(name).app("shop", "slow:app", &[]).set("trusted_proxies", "[127.0.0.1]").set("hosts", &hosts)
+}
+
+/// A request from this client.
+async fn from(running: &Running, client: &str, target: &str) -> Response {
+    running.http().await.get_with(target, &[("X-Forwarded-For", client)]).await
+}
+
+#[track_caller]
+fn assert_limited(response: &Response) {
+    response.assert_failure(429, "rate_limited");
+    let seconds: u32 = response.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3600).contains(&seconds), "{response:?}");
+}
+
+#[tokio::test]
+async fn an_address_may_send_so_many_and_others_do_not_notice() {
+    let mut running =
+        limited("rates", "rate_limits: [{ rate: 1/h, burst: 2 }],", "rate_limits: [{ rate: 1/h }]").start().await;
+    for client in ["192.0.2.1", "192.0.2.2", "2001:db8::1"] {
+        from(&running, client, "/quick").await.assert_text(200, "quick");
+        from(&running, client, "/quick").await.assert_text(200, "quick");
+        assert_limited(&from(&running, client, "/quick").await);
+    }
+    assert_limited(&from(&running, "2001:db8::ffff:1", "/quick").await);
+    from(&running, "2001:db8:0:1::1", "/quick").await.assert_text(200, "quick");
+    assert_limited(&running.http2().await.get_with("/quick", &[("x-forwarded-for", "192.0.2.1")]).await);
+    // A route with limits of its own does not count for its host's.
+    from(&running, "192.0.2.1", "/api/quick").await.assert_text(200, "quick");
+    assert_limited(&from(&running, "192.0.2.1", "/api/quick").await);
+    let page = running
+        .http()
+        .await
+        .get_with("/quick", &[("X-Forwarded-For", "192.0.2.1"), ("Accept", "application/json")])
+        .await
+        .json();
+    assert_eq!(page["cause"], "rate_limited");
+
+    let refused = |place| [("place", place), ("limit", "address"), ("action", "refused")];
+    let metric = "tidegate_limited_requests_total";
+    assert_eq!(running.metric(metric, &refused("shop.example")).await, 6.0);
+    assert_eq!(running.metric(metric, &refused("shop.example/api")).await, 1.0);
+    assert_eq!(running.metric("tidegate_http_failures_total", &[("cause", "rate_limited")]).await, 7.0);
+    running.proxy().log.wait(&["over a limit: refused", "place=shop.example/api", "client=192.0.2.1"]).await;
+
+    // What a reload leaves as it was goes on counting; what it changes begins anew.
+    let other = limited("never started", "rate_limits: [{ rate: 1/h, burst: 2 }],", "rate_limits: [{ rate: 2/h }]");
+    let hosts = other.yaml().lines().find_map(|line| line.strip_prefix("hosts: ")).unwrap().to_owned();
+    running.site.change("hosts", &hosts);
+    running.site.write();
+    assert_eq!(running.tidegate(&["reload"]).await.code, 0);
+    assert_limited(&from(&running, "192.0.2.1", "/quick").await);
+    from(&running, "192.0.2.1", "/api/quick").await.assert_text(200, "quick");
+}
+
+#[tokio::test]
+async fn a_limit_counts_by_field_or_route_or_only_counts() {
+    let running = limited(
+        "keys",
+        "rate_limits: [{ key: route, rate: 1/h, burst: 4, dry_run: on }],",
+        "rate_limits: [{ key: header X-Api-Key, rate: 1/h, burst: 1 }]",
+    )
+    .start()
+    .await;
+    let with_key = async |client: &str, key: &str| {
+        let fields = [("X-Forwarded-For", client), ("X-Api-Key", key)];
+        running.http().await.get_with("/api/quick", &fields).await
+    };
+    with_key("192.0.2.1", "one").await.assert_text(200, "quick");
+    with_key("192.0.2.1", "two").await.assert_text(200, "quick");
+    assert_limited(&with_key("192.0.2.2", "one").await);
+    // Without the field an address counts, and does not get round the limit.
+    from(&running, "192.0.2.1", "/api/quick").await.assert_text(200, "quick");
+    assert_limited(&from(&running, "192.0.2.1", "/api/quick").await);
+    from(&running, "192.0.2.2", "/api/quick").await.assert_text(200, "quick");
+
+    for client in 1..=6 {
+        from(&running, &format!("192.0.2.{client}"), "/quick").await.assert_text(200, "quick");
+    }
+    let counted = [("place", "shop.example"), ("limit", "route"), ("action", "counted")];
+    assert_eq!(running.metric("tidegate_limited_requests_total", &counted).await, 2.0);
+    assert_eq!(running.metric("tidegate_http_failures_total", &[("cause", "rate_limited")]).await, 2.0);
+}
+
+#[tokio::test]
+async fn so_many_requests_are_under_way_at_once() {
+    let running = limited("gate", "concurrency: { limit: 1, per: address },", "concurrency: { limit: 2, wait: 60s }")
+        .start()
+        .await;
+    let hold = async |client: &str, target: &str, under_way: f64| {
+        let mut connection = running.http().await;
+        connection.request("GET", &format!("{target}?gate"), &[("X-Forwarded-For", client)], b"").await;
+        running.wait_metric("tidegate_backend_in_flight", &[("app", "shop")], under_way).await;
+        connection
+    };
+    let mut first = hold("192.0.2.1", "/hold/first", 1.0).await;
+    let refused = from(&running, "192.0.2.1", "/quick").await;
+    refused.assert_failure(503, "concurrency_limited");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    from(&running, "192.0.2.2", "/quick").await.assert_text(200, "quick");
+    let mut api = [hold("192.0.2.1", "/api/hold/a", 2.0).await, hold("192.0.2.1", "/api/hold/b", 3.0).await];
+    let mut waiting = hold("192.0.2.3", "/api/quick", 3.0).await;
+    assert_eq!(
+        running.metric("tidegate_limited_requests_total", &[("place", "shop.example"), ("action", "refused")]).await,
+        1.0
+    );
+    running.site.put("gate", "");
+    first.response("GET").await.assert_text(200, "first");
+    api[0].response("GET").await.assert_text(200, "a");
+    api[1].response("GET").await.assert_text(200, "b");
+    waiting.response("GET").await.assert_text(200, "quick");
+    from(&running, "192.0.2.1", "/quick").await.assert_text(200, "quick");
 }

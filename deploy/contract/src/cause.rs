@@ -37,6 +37,8 @@ pub enum Cause {
     BadRequest,
     /// Over a rate limit.
     RateLimited,
+    /// As many requests as a concurrency limit allows are under way.
+    ConcurrencyLimited,
     /// The application raised before it sent headers.
     AppError,
     /// A fault of Tidegate's own.
@@ -45,7 +47,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for metrics that show zero before the first failure.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::WorkerTimeout,
         Self::WorkerDied,
         Self::WorkerUnreachable,
@@ -61,6 +63,7 @@ impl Cause {
         Self::TooLarge,
         Self::BadRequest,
         Self::RateLimited,
+        Self::ConcurrencyLimited,
         Self::AppError,
         Self::Internal,
     ];
@@ -83,6 +86,7 @@ impl Cause {
             Self::TooLarge => "too_large",
             Self::BadRequest => "bad_request",
             Self::RateLimited => "rate_limited",
+            Self::ConcurrencyLimited => "concurrency_limited",
             Self::AppError => "app_error",
             Self::Internal => "internal",
         }

@@ -42,6 +42,12 @@ pub(crate) const MAINTENANCE: bool = false;
 /// Long enough that crawlers do not come back while it lasts, short enough that they come back the same day.
 pub(crate) const MAINTENANCE_RETRY_AFTER: Duration = Duration::from_secs(600);
 
+/// A mebibyte of memory for each limit, and more clients than most sites have within a minute.
+pub(crate) const RATE_LIMIT_KEYS: usize = 65_536;
+
+/// Off: a limit that is written down is meant.
+pub(crate) const DRY_RUN: bool = false;
+
 /// Nobody goes first until the operator says who: then a request waits for those who came before it.
 pub(crate) const PRIORITY: Priority = Priority::Normal;
 

@@ -48,6 +48,7 @@ pub(super) struct Families {
     pub(super) buffer_files: IntCounter,
     pub(super) buffer_rejected: IntCounter,
     pub(super) certificate_expiry: IntGaugeVec,
+    pub(super) limited_requests: IntCounterVec,
     pub(super) maintenance: IntGaugeVec,
     pub(super) build_info: IntGaugeVec,
     pub(super) config_reloads: IntCounterVec,
@@ -226,6 +227,12 @@ impl Families {
                 "tidegate_certificate_expiry_timestamp_seconds",
                 "End of a certificate's validity, in seconds since 1970.",
                 &["source", "name"],
+            ),
+            limited_requests: counters(
+                r,
+                "tidegate_limited_requests_total",
+                "Requests over a limit of the site file.",
+                &["place", "limit", "action"],
             ),
             maintenance: gauges(
                 r,

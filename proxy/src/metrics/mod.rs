@@ -63,6 +63,20 @@ pub(crate) struct BufferMetrics {
     pub(crate) rejected: IntCounter,
 }
 
+/// Counts requests over one limit of the site file.
+#[derive(Debug)]
+pub(crate) struct LimitMetrics {
+    refused: IntCounter,
+    counted: IntCounter,
+}
+
+impl LimitMetrics {
+    /// A request was over the limit; with `dry_run` it was served all the same.
+    pub(crate) fn limited(&self, dry_run: bool) {
+        if dry_run { &self.counted } else { &self.refused }.inc();
+    }
+}
+
 /// Every metric of one proxy.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -142,6 +156,12 @@ impl Metrics {
         for host in hosts {
             family.with_label_values(&[&host.host]).set(i64::from(host.is_closed));
         }
+    }
+
+    /// The metrics of a limit that stands in this place of the site file.
+    pub(crate) fn limit(&self, place: &str, limit: &str) -> LimitMetrics {
+        let counter = |action| self.families.limited_requests.with_label_values(&[place, limit, action]);
+        LimitMetrics { refused: counter("refused"), counted: counter("counted") }
     }
 
     /// Counts a reload that was committed (`true`) or given up.

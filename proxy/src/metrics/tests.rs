@@ -14,6 +14,7 @@ fn full() -> Arc<Metrics> {
     let metrics = Metrics::new("0.1.0");
     metrics.app("shop").worker(0);
     metrics.listener("[::]:8443");
+    metrics.limit("shop/login", "address").limited(true);
     metrics.set_maintenance(&[HostMaintenance { host: "blog.example".to_owned(), is_closed: true }]);
     metrics.set_certificates(&[CertificateExpiry {
         source: r"C:\certs\a.pem".to_owned(),
@@ -120,6 +121,8 @@ fn series_have_the_documented_names_labels_and_values() {
             r#"tidegate_certificate_expiry_timestamp_seconds{name="shop.example",source="C:\\certs\\a.pem"}"#,
             "1900000000",
         ),
+        (r#"tidegate_limited_requests_total{action="counted",limit="address",place="shop/login"}"#, "1"),
+        (r#"tidegate_limited_requests_total{action="refused",limit="address",place="shop/login"}"#, "0"),
         (r#"tidegate_maintenance{host="blog.example"}"#, "1"),
         (r#"tidegate_build_info{version="0.1.0"}"#, "1"),
         (r#"tidegate_config_reloads_total{result="failed"}"#, "1"),

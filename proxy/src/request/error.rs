@@ -66,6 +66,8 @@ const fn row(cause: Cause) -> Row {
         Cause::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Level::DEBUG, None, true),
         Cause::BadRequest => (StatusCode::BAD_REQUEST, Level::DEBUG, None, true),
         Cause::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Level::DEBUG, Some(1), false),
+        // Turns are short where they are limited.
+        Cause::ConcurrencyLimited => (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, Some(1), false),
         Cause::AppError => (StatusCode::INTERNAL_SERVER_ERROR, Level::WARN, None, false),
         Cause::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR, None, false),
     };
@@ -97,6 +99,13 @@ impl Failure {
         let retry_after = retry_after.as_secs().try_into().unwrap_or(u32::MAX);
         let failure = Self::new(Cause::Maintenance, "closed for maintenance");
         Self { message: message.map(Into::into), retry_after: Some(retry_after), ..failure }
+    }
+
+    /// A client over a rate limit, and how long until it may send again.
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let failure = Self::new(Cause::RateLimited, "over a rate limit (rate_limits)");
+        Self { retry_after: Some(seconds.try_into().unwrap_or(u32::MAX)), ..failure }
     }
 
     /// A request past its deadline: 502, unless the app has `timeout_status: 504`.
@@ -195,6 +204,7 @@ mod tests {
             (Cause::TooLarge, 413, Level::DEBUG, false),
             (Cause::BadRequest, 400, Level::DEBUG, false),
             (Cause::RateLimited, 429, Level::DEBUG, true),
+            (Cause::ConcurrencyLimited, 503, Level::DEBUG, true),
             (Cause::AppError, 500, Level::WARN, false),
             (Cause::Internal, 500, Level::ERROR, false),
         ];

@@ -31,6 +31,7 @@ use crate::reply::{Body, Reply};
 use crate::session::{ClientError, Exchange, Head, Length};
 use crate::shared::{Live, Shared};
 use crate::static_files::{self, StaticRequest};
+use crate::traffic::Subject;
 
 /// Who asks for what; fixed once the header is read.
 #[derive(Debug)]
@@ -191,6 +192,9 @@ impl Story<'_> {
         let found = route::find(host, path)?;
         let rules = &found.route.rules;
         self.dress(rules);
+        let headers = &self.exchange.request().headers;
+        let subject = Subject { client: self.facts.origin.client, headers, prefix: &found.route.prefix };
+        let _turn = self.live.limits.admit(rules, subject).await?;
         let asked = Asked { facts: self.facts, headers: &self.exchange.request().headers };
         if let Verdict::Answer(reply) = policy::admit(rules, asked).await? {
             return self.send(reply).await;

@@ -79,7 +79,10 @@ fn sentence(failure: &Failure) -> &str {
         Some(Cause::Maintenance) => "The site is closed for maintenance. Please try again later.",
         Some(Cause::ClientClosed) => "The connection was closed before the answer was ready.",
         Some(Cause::ClientTimeout) => "The request took too long to arrive.",
-        Some(Cause::RateLimited) => "There were too many requests from your address. Please slow down.",
+        Some(Cause::RateLimited) => "There were too many requests in a short time. Please slow down.",
+        Some(Cause::ConcurrencyLimited) => {
+            "More requests of this kind are running than may run at once. Please try again in a moment."
+        }
         Some(Cause::AppError | Cause::Internal) => "Something went wrong on the server. The request was not completed.",
         Some(Cause::TooLarge | Cause::BadRequest) | None => match failure.status.as_u16() {
             404 => "There is nothing at this address.",

@@ -113,10 +113,11 @@ fn host(
     let aliases = table.read("aliases", Vec::new(), |node| names::aliases(&node, names.as_deref(), taken));
     let redirects = table.read("redirects", Vec::new(), |node| redirects::redirects(&node));
     let rewrites = table.read("rewrites", Vec::new(), |node| redirects::rewrites(&node));
-    let rules = rules::read(&table, &Rules::default()).map(Arc::new);
+    let place = names.iter().flatten().next().map_or("", String::as_str);
+    let rules = rules::read(&table, &Rules::default(), place).map(Arc::new);
     // Wrong rules are reported once, and not again in every route.
     let inherited = rules.clone().unwrap_or_default();
-    let routes = table.require("routes", ROUTES).and_then(|node| routes(&node, around, reached, &inherited));
+    let routes = table.require("routes", ROUTES).and_then(|node| routes(&node, around, reached, &inherited, place));
     let maintenance = maintenance::read(&table);
     Some(VirtualHost {
         names: names?,
@@ -134,6 +135,7 @@ fn routes(
     around: &Around<'_>,
     reached: &mut Vec<String>,
     inherited: &Arc<Rules>,
+    host: &str,
 ) -> Option<Vec<Route>> {
     let nodes = node.list(ROUTES)?;
     if nodes.is_empty() {
@@ -151,7 +153,8 @@ fn routes(
             Some(prefix)
         });
         let target = target(&table, around, reached);
-        let rules = rules::read(&table, inherited);
+        let path = prefix.as_deref().filter(|prefix| !prefix.is_empty()).unwrap_or("/");
+        let rules = rules::read(&table, inherited, &format!("{host}{path}"));
         Some(Route { prefix: prefix?, target: target?, rules: Arc::new(rules?) })
     })?;
     // The first that matches is then the most specific.

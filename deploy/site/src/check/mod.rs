@@ -214,6 +214,8 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("rewrites", redirects::REWRITE),
     ("redirect", redirects::TARGET),
     ("rules", rules::RULES),
+    ("rate_limits", rules::traffic::RATE_LIMIT),
+    ("concurrency", rules::traffic::CONCURRENCY),
     ("headers", rules::headers::HEADERS),
     ("headers.request", rules::headers::EDITS),
     ("apps", apps::APP),

@@ -11,6 +11,7 @@ mod maintenance;
 mod priority;
 mod redirect;
 mod rules;
+mod traffic;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use self::maintenance::Maintenance;
 pub use self::priority::Priority;
 pub use self::redirect::{Destination, Expression, Part, Pattern, Redirect, Redirection, Rewrite};
 pub use self::rules::{HeaderEdits, Headers, Rules};
+pub use self::traffic::{Concurrency, LimitKey, RateLimit, RateLimits};
 
 /// A whole site file, checked.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,12 +1,20 @@
 //! Checked: rules of a host or a route, which hold for whatever answers there. A route's own value of
 //! a key replaces its host's whole value of that key.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
+
+use super::{Concurrency, RateLimits};
 
 /// What holds for every request and response of a route. Each part is absent where the file says
 /// nothing, so that it costs a request one look.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
+    /// How many requests a client may send.
+    pub rate_limits: Option<Arc<RateLimits>>,
+    /// How many requests may run at once.
+    pub concurrency: Option<Arc<Concurrency>>,
     /// Header fields that are changed on the way.
     pub headers: Option<Headers>,
 }

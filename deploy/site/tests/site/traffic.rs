@@ -48,3 +48,65 @@ fn a_route_may_have_a_priority() {
         ["hosts[0].routes[0].priority: expected only in a route with app"]
     );
 }
+
+#[test]
+fn limits_of_a_host_are_its_routes_until_they_have_their_own() {
+    let directory = Directory::new();
+    let site = directory
+        .load(
+            "app: a:b\nhosts:\n- names: [shop.example]\n  rate_limits: [{ rate: 10/s }]\n  concurrency: { limit: 8 }\n  \
+             routes:\n  - { path: /, app: app }\n  - { path: /off, app: app, rate_limits: off, concurrency: off }\n  \
+             - path: /login\n    app: app\n    rate_limits:\n    - { key: header X-Api-Key, rate: 100/m, burst: 5, \
+             keys: 1000, dry_run: on }\n    - { key: route, rate: 1000/h }\n    \
+             concurrency: { limit: 2, per: address, wait: 5s }\n",
+        )
+        .unwrap();
+    let limit = |key, count, seconds, burst, keys, dry_run| {
+        let period = std::time::Duration::from_secs(seconds);
+        RateLimit { key, count, period, burst, keys, dry_run }
+    };
+    let rules = |prefix: &str| &site.hosts[0].routes.iter().find(|route| route.prefix == prefix).unwrap().rules;
+    let host = rules("").rate_limits.as_ref().unwrap();
+    assert_eq!(&*host.place, "shop.example");
+    assert_eq!(host.limits, [limit(LimitKey::Address, 10, 1, 10, 65_536, false)]);
+    let host = rules("").concurrency.as_ref().unwrap();
+    assert_eq!((&*host.place, host.limit, &host.per, host.wait.as_secs()), ("shop.example", 8, &LimitKey::Route, 0));
+    assert_eq!((&rules("/off").rate_limits, &rules("/off").concurrency), (&None, &None));
+    let login = rules("/login").rate_limits.as_ref().unwrap();
+    assert_eq!(&*login.place, "shop.example/login");
+    let field = LimitKey::Header(http::HeaderName::from_static("x-api-key"));
+    assert_eq!(
+        login.limits,
+        [limit(field, 100, 60, 5, 1000, true), limit(LimitKey::Route, 1000, 3600, 1000, 65_536, false)]
+    );
+    let login = rules("/login").concurrency.as_ref().unwrap();
+    assert_eq!((login.limit, &login.per, login.wait.as_secs()), (2, &LimitKey::Address, 5));
+}
+
+#[test]
+fn limits_say_what_was_expected() {
+    let directory = Directory::new();
+    let rate = "requests in a second, minute or hour such as 10/s, 100/m or 1000/h";
+    for (keys, expected) in [
+        ("rate_limits: 10/s", "rate_limits: \"10/s\": expected a list of { key: address, rate: 10/s }".to_owned()),
+        ("rate_limits: [{ key: address }]", format!("rate_limits[0].rate: missing: expected {rate}")),
+        ("rate_limits: [{ rate: 10 }]", format!("rate_limits[0].rate: 10: expected {rate}")),
+        ("rate_limits: [{ rate: 10/d }]", format!("rate_limits[0].rate: \"10/d\": expected {rate}")),
+        (
+            "rate_limits: [{ rate: 1/s, key: cookie }]",
+            "rate_limits[0].key: \"cookie\": expected address, route or a field such as header X-Api-Key".to_owned(),
+        ),
+        (
+            "rate_limits: [{ rate: 1/s, burst: 0 }]",
+            "rate_limits[0].burst: 0: expected a whole number from 1 to 1000000".to_owned(),
+        ),
+        (
+            "rate_limits: [{ rate: 1/s }, { rate: 1/s }]",
+            "rate_limits[1]: the same as one above it: expected each limit once".to_owned(),
+        ),
+        ("concurrency: {}", "concurrency.limit: missing: expected how many requests at once".to_owned()),
+        ("concurrency: { limit: 1, per: header }", "concurrency.per: \"header\": expected route or address".to_owned()),
+    ] {
+        assert_eq!(directory.problems(in_route(keys)), [format!("hosts[0].routes[0].{expected}")], "{keys}");
+    }
+}

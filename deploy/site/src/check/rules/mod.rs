@@ -2,17 +2,21 @@
 //! route's own key replaces its host's whole value, and an empty value leaves nothing of it.
 
 pub(crate) mod headers;
+pub(crate) mod traffic;
 
 use crate::checked::Rules;
 use crate::raw::Table;
 
 /// Keys of a host and of a route.
-pub(crate) const RULES: &[&str] = &["headers"];
+pub(crate) const RULES: &[&str] = &["headers", "rate_limits", "concurrency"];
 
-/// The rules of a host or a route, over those that it inherits.
-pub(crate) fn read(table: &Table<'_>, inherited: &Rules) -> Option<Rules> {
+/// The rules of a host or a route, over those that it inherits. `place` names it in metrics and logs.
+pub(crate) fn read(table: &Table<'_>, inherited: &Rules, place: &str) -> Option<Rules> {
+    let rates = table.read("rate_limits", inherited.rate_limits.clone(), |node| traffic::rate_limits(&node, place));
+    let concurrency =
+        table.read("concurrency", inherited.concurrency.clone(), |node| traffic::concurrency(&node, place));
     let headers = table.read("headers", inherited.headers.clone(), |node| headers::read(&node));
-    Some(Rules { headers: headers? })
+    Some(Rules { rate_limits: rates?, concurrency: concurrency?, headers: headers? })
 }
 
 /// The own keys of a table and those of all rules, in one list.
