@@ -20,6 +20,9 @@
 //! | `kill_own_group` | ends this process and its children |
 //! | `open_within`, `create_private`, `create_temporary` | files |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
+//! | `service::{install, remove, start, stop, reload, state}` | services, for the command |
+//! | `service::{run, tell, name}` | services, for a program that runs as one |
+//! | `trust`, `trusted` | accounts that may connect to our local sockets |
 //! | `LEAST_IO_THREADS` | threads that wait for sockets, at least |
 //! | `is_program`, `PROGRAM_SUFFIX`, `PYTHON_NAMES`, `VENV_PYTHON`, `WORKER_LIBRARY_NAMES` | names |
 
@@ -28,6 +31,7 @@ mod endpoint;
 pub mod file;
 mod local;
 mod program;
+mod service;
 mod signal;
 mod tcp;
 
@@ -47,6 +51,10 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use file::write_private;
 pub use local::{LocalListener, LocalStream, connect};
 pub use program::{beside_executable, find_program, program_name, python_names, venv_python, worker_library_names};
+pub use service::{
+    Installed, Progress, Service, ServiceState, install_services, reload_service, remove_service, run_as_service,
+    service_name, service_state, start_service, stop_service, tell_service_manager,
+};
 pub use signal::{Signal, Signals, stdin_end};
 pub use tcp::listen_tcp;
 
@@ -54,6 +62,17 @@ pub use tcp::listen_tcp;
 pub fn io_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     cores.max(sys::LEAST_IO_THREADS)
+}
+
+/// Lets other accounts (names, or identifiers of the system's) connect to this process's local sockets, beside its own
+/// and the system's. Counts once, before the first of them listens.
+pub fn trust_accounts(accounts: &[String]) -> io::Result<()> {
+    sys::trust(accounts)
+}
+
+/// The identifiers of the accounts told to [`trust_accounts`].
+pub fn trusted_accounts() -> Vec<String> {
+    sys::trusted()
 }
 
 /// Bytes of memory a process holds in RAM, if it exists and may be asked.

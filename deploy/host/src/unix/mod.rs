@@ -3,8 +3,10 @@
 mod child;
 mod file;
 mod guard;
+pub(crate) mod service;
 mod signal;
 mod socket;
+mod unit;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -23,6 +25,18 @@ pub(crate) const PROGRAM_SUFFIX: &str = "";
 pub(crate) const VENV_PYTHON: &str = "bin/python";
 pub(crate) const PYTHON_NAMES: &[&str] = &["python3", "python"];
 pub(crate) const WORKER_LIBRARY_NAMES: &[&str] = &["libtidegate_worker.so", "tidegate_worker.abi3.so"];
+
+/// Sockets here are their owner's: both services run under one account.
+pub(crate) fn trust(accounts: &[String]) -> io::Result<()> {
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::Unsupported, "both programs run under the same account on this system"))
+}
+
+pub(crate) fn trusted() -> Vec<String> {
+    Vec::new()
+}
 
 /// The kernel lowers it to net.core.somaxconn.
 pub(crate) const TCP_BACKLOG: i32 = 65535;

@@ -4,6 +4,7 @@ mod child;
 mod file;
 mod pipe;
 mod security;
+pub(crate) mod service;
 mod signal;
 
 use std::io;
@@ -21,6 +22,7 @@ use windows_sys::Win32::System::Threading::{GetProcessTimes, OpenProcess, PROCES
 pub(crate) use child::{Process, spawn};
 pub(crate) use file::{FileIdentity, create_private, create_temporary, file_identity, open_within};
 pub(crate) use pipe::{Listener, Stream, connect, local_endpoint};
+pub(crate) use security::{trust, trusted};
 pub(crate) use signal::Signals;
 
 /// Where the completion of a poll has to be fetched by the thread that asked for it, as in Wine, few

@@ -93,7 +93,7 @@ async fn wait_for_clients(mut waiting: NamedPipeServer, name: String, connected:
 }
 
 fn instance(name: &str, first: bool) -> io::Result<NamedPipeServer> {
-    let mut attributes = security::private()?;
+    let mut attributes = security::pipe()?;
     let mut options = ServerOptions::new();
     options.first_pipe_instance(first).reject_remote_clients(true).in_buffer_size(BUFFER).out_buffer_size(BUFFER);
     // SAFETY: the pointer is to initialised SECURITY_ATTRIBUTES that outlive the call, and their

@@ -1,10 +1,11 @@
-//! Events of the console. A service gets none; its control handler is another matter.
+//! Events of the console, and what the service control manager asks of a service, which has no console.
 
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
 use tokio::signal::windows::{self, CtrlBreak, CtrlC, CtrlClose, CtrlShutdown};
+use tokio::sync::mpsc;
 
 use crate::Signal;
 
@@ -14,6 +15,7 @@ pub(crate) struct Signals {
     break_: CtrlBreak,
     close: CtrlClose,
     shutdown: CtrlShutdown,
+    service: Option<mpsc::Receiver<Signal>>,
 }
 
 impl Signals {
@@ -23,17 +25,25 @@ impl Signals {
             break_: windows::ctrl_break()?,
             close: windows::ctrl_close()?,
             shutdown: windows::ctrl_shutdown()?,
+            service: super::service::take_requests(),
         })
     }
 
-    /// There is no event that means "reload".
+    /// No event of a console means "reload"; a service is told by a changed parameter.
     pub(crate) async fn next(&mut self) -> Signal {
         poll_fn(|cx| {
             let stop = self.interrupt.poll_recv(cx).is_ready()
                 || self.break_.poll_recv(cx).is_ready()
                 || self.close.poll_recv(cx).is_ready()
                 || self.shutdown.poll_recv(cx).is_ready();
-            if stop { Poll::Ready(Signal::Stop) } else { Poll::Pending }
+            if stop {
+                return Poll::Ready(Signal::Stop);
+            }
+            match &mut self.service {
+                // The sender lives as long as the process.
+                Some(requests) => requests.poll_recv(cx).map(|request| request.unwrap_or(Signal::Stop)),
+                None => Poll::Pending,
+            }
         })
         .await
     }

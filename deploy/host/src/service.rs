@@ -1,0 +1,127 @@
+//! Services of the system: Windows services under the service control manager, systemd units on Linux.
+//!
+//! The command installs and drives them; the two programs run as them and say how far they are. It
+//! never decides what a service runs or under whose account: callers say so.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::sys;
+
+/// A service as it is to be installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its name, see [`service_name`].
+    pub name: String,
+    /// One line for lists of services.
+    pub title: String,
+    /// What it does, for whoever finds it in such a list.
+    pub description: String,
+    /// Absolute path of the program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// The account it runs under; none: the one that the system provides for a service of this name.
+    pub account: Option<String>,
+    /// Whether the system starts it some time after its own start (Windows).
+    pub delayed: bool,
+    /// How long it may take to stop.
+    pub stop_timeout: Duration,
+    /// The command that makes it load its configuration anew (Linux).
+    pub reload: Vec<OsString>,
+    /// Directories that it writes to, made and given to its account if need be.
+    pub writable: Vec<PathBuf>,
+    /// Whether it listens on ports below 1024 and needs nothing else of the system (Linux).
+    pub confined: bool,
+}
+
+/// What became of an installation.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Installed {
+    /// What was written or made, for the operator.
+    pub done: Vec<String>,
+    /// What the system did not take, although the service works without.
+    pub warnings: Vec<String>,
+}
+
+/// What a service does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceState {
+    /// It is not installed.
+    Missing,
+    /// It does not run.
+    Stopped,
+    /// It starts.
+    Starting,
+    /// It runs, as this process.
+    Running {
+        /// Its process.
+        pid: u32,
+    },
+    /// It finishes what it has begun.
+    Stopping,
+    /// It ended with this code, and was not asked to.
+    Failed {
+        /// The exit code, as far as the system tells.
+        code: u32,
+    },
+}
+
+/// How far a program that runs as a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It serves.
+    Serving,
+    /// It finishes what it has begun.
+    Stopping,
+}
+
+/// The name of a service: `TidegateProxy` of the set `Tidegate` on Windows, `tidegate-proxy` on Linux.
+pub fn service_name(set: &str, part: &str) -> String {
+    sys::service::name(set, part)
+}
+
+/// Installs services that start with the system. With `files_only` nothing but their files are written, into
+/// that directory, for packages (Linux).
+pub fn install_services(services: &[Service], files_only: Option<&Path>) -> io::Result<Installed> {
+    sys::service::install(services, files_only)
+}
+
+/// Removes a service that does not run.
+pub fn remove_service(name: &str) -> io::Result<()> {
+    sys::service::remove(name)
+}
+
+/// Asks the system to start a service; it may still be starting when this returns.
+pub fn start_service(name: &str) -> io::Result<()> {
+    sys::service::start(name)
+}
+
+/// Asks a service to stop; it may still be stopping when this returns.
+pub fn stop_service(name: &str) -> io::Result<()> {
+    sys::service::stop(name)
+}
+
+/// Tells a service to load its configuration anew.
+pub fn reload_service(name: &str) -> io::Result<()> {
+    sys::service::reload(name)
+}
+
+/// What a service does.
+pub fn service_state(name: &str) -> io::Result<ServiceState> {
+    sys::service::state(name)
+}
+
+/// Runs `program` as the service `name`: its exit code becomes the service's. Fails where the system's
+/// service manager did not start this process (Windows). From then on [`crate::Signals`] are what the service
+/// manager asks for.
+pub fn run_as_service(name: &str, program: impl FnOnce() -> u8 + Send + 'static) -> io::Result<u8> {
+    sys::service::run(name, Box::new(program))
+}
+
+/// Tells the service manager, if there is one, how far this process is.
+pub fn tell_service_manager(progress: Progress) {
+    sys::service::tell(progress);
+}

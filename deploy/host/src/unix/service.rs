@@ -1,0 +1,177 @@
+//! systemd, from both sides: a program says how far it is (sd_notify(3)), and a command writes units and drives
+//! them with systemctl.
+
+use std::fs;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::process::Command;
+
+use super::unit;
+use crate::context;
+use crate::service::{Installed, Progress, Service, ServiceState};
+
+/// Where an administrator's units are.
+const UNITS: &str = "/etc/systemd/system";
+/// The account of both services unless another is named.
+const ACCOUNT: &str = "tidegate";
+
+type Program = Box<dyn FnOnce() -> u8 + Send>;
+
+pub(crate) fn name(set: &str, part: &str) -> String {
+    format!("{}-{part}", set.to_lowercase())
+}
+
+/// systemd starts a service like any other process.
+pub(crate) fn run(_name: &str, program: Program) -> io::Result<u8> {
+    Ok(program())
+}
+
+pub(crate) fn tell(progress: Progress) {
+    let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let message: &[u8] = match progress {
+        Progress::Serving => b"READY=1",
+        Progress::Stopping => b"STOPPING=1",
+    };
+    let address = match address.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        path => SocketAddr::from_pathname(Path::new(std::ffi::OsStr::from_bytes(path))),
+    };
+    // A manager that does not listen ends the service by its own start timeout, and says so.
+    let _ = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(message, &address));
+}
+
+pub(crate) fn install(services: &[Service], files_only: Option<&Path>) -> io::Result<Installed> {
+    let mut installed = Installed::default();
+    let directory = files_only.unwrap_or(Path::new(UNITS));
+    for service in services {
+        let account = service.account.as_deref().unwrap_or(ACCOUNT);
+        if files_only.is_none() {
+            prepare_account(account, &mut installed)?;
+            for directory in &service.writable {
+                prepare_directory(directory, account)?;
+            }
+        }
+        let path = unit::path(directory, &service.name);
+        fs::write(&path, unit::text(service, account)).map_err(|error| {
+            let error = context(error, format_args!("failed to write {}", path.display()));
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                context(error, "services are the administrator's: run this as root")
+            } else {
+                error
+            }
+        })?;
+        installed.done.push(format!("unit {}, as {account}", path.display()));
+    }
+    if files_only.is_none() {
+        systemctl(&["daemon-reload"])?;
+        for service in services {
+            systemctl(&["enable", "--quiet", &service.name])?;
+        }
+    }
+    Ok(installed)
+}
+
+/// Makes the account if it is the usual one and missing.
+fn prepare_account(account: &str, installed: &mut Installed) -> io::Result<()> {
+    if run_quietly(Command::new("id").arg(account)).is_ok() {
+        return Ok(());
+    }
+    if account != ACCOUNT {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no account {account}")));
+    }
+    let mut make = Command::new("useradd");
+    make.args(["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]);
+    make.args(["--shell", "/usr/sbin/nologin", account]);
+    run_quietly(&mut make)?;
+    installed.done.push(format!("account {account}"));
+    Ok(())
+}
+
+fn prepare_directory(directory: &Path, account: &str) -> io::Result<()> {
+    fs::create_dir_all(directory)
+        .map_err(|error| context(error, format_args!("failed to create {}", directory.display())))?;
+    run_quietly(Command::new("chown").args(["-R", &format!("{account}:")]).arg(directory))
+}
+
+pub(crate) fn remove(name: &str) -> io::Result<()> {
+    let path = unit::path(Path::new(UNITS), name);
+    if !path.exists() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no unit {}", path.display())));
+    }
+    systemctl(&["disable", "--quiet", name])?;
+    fs::remove_file(&path).map_err(|error| context(error, format_args!("failed to remove {}", path.display())))?;
+    systemctl(&["daemon-reload"])
+}
+
+pub(crate) fn start(name: &str) -> io::Result<()> {
+    systemctl(&["start", "--no-block", name])
+}
+
+pub(crate) fn stop(name: &str) -> io::Result<()> {
+    systemctl(&["stop", "--no-block", name])
+}
+
+pub(crate) fn reload(name: &str) -> io::Result<()> {
+    systemctl(&["reload", name])
+}
+
+pub(crate) fn state(name: &str) -> io::Result<ServiceState> {
+    let mut ask = Command::new("systemctl");
+    ask.args(["show", "--property=LoadState,ActiveState,MainPID,ExecMainStatus", name]);
+    Ok(parse_state(&run_for_output(&mut ask)?))
+}
+
+fn parse_state(shown: &str) -> ServiceState {
+    let value =
+        |key: &str| shown.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default();
+    if value("LoadState") == "not-found" {
+        return ServiceState::Missing;
+    }
+    match value("ActiveState") {
+        "active" | "reloading" => ServiceState::Running { pid: value("MainPID").parse().unwrap_or_default() },
+        "activating" => ServiceState::Starting,
+        "deactivating" => ServiceState::Stopping,
+        "failed" => ServiceState::Failed { code: value("ExecMainStatus").parse().unwrap_or_default() },
+        _ => ServiceState::Stopped,
+    }
+}
+
+fn systemctl(arguments: &[&str]) -> io::Result<()> {
+    run_quietly(Command::new("systemctl").args(arguments))
+}
+
+fn run_quietly(command: &mut Command) -> io::Result<()> {
+    run_for_output(command).map(drop)
+}
+
+fn run_for_output(command: &mut Command) -> io::Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| context(error, format_args!("failed to run {program}")))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("{program} failed: {}", said.trim())));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_systemctl_shows_is_read() {
+        for (shown, expected) in [
+            ("LoadState=not-found\nActiveState=inactive\nMainPID=0", ServiceState::Missing),
+            ("LoadState=loaded\nActiveState=inactive\nMainPID=0", ServiceState::Stopped),
+            ("LoadState=loaded\nActiveState=activating\nMainPID=7", ServiceState::Starting),
+            ("LoadState=loaded\nActiveState=active\nMainPID=7", ServiceState::Running { pid: 7 }),
+            ("LoadState=loaded\nActiveState=deactivating\nMainPID=7", ServiceState::Stopping),
+            ("LoadState=loaded\nActiveState=failed\nExecMainStatus=78", ServiceState::Failed { code: 78 }),
+        ] {
+            assert_eq!(parse_state(shown), expected, "{shown}");
+        }
+    }
+}
