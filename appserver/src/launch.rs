@@ -84,6 +84,7 @@ impl WorkerProgram {
             slow_request_ms: app.slow_request.map(milliseconds),
             validate: app.validate,
             cancel_when_client_gone: app.cancel_when_client_gone,
+            trusted: tidegate_host::trusted_accounts(),
             mode,
         };
         let mut spawn = Spawn::new(python::find(app)?);

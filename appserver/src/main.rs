@@ -11,6 +11,7 @@ use tidegate_host::{Signal, Signals};
 use tidegate_site::Site;
 use tokio::sync::mpsc;
 
+const FAILED: u8 = 1;
 const BAD_CONFIGURATION: u8 = 78;
 
 /// Supervises the worker processes of a Tidegate site.
@@ -29,23 +30,42 @@ struct Arguments {
     /// Import every app as a worker would, print how it went, and exit.
     #[arg(long)]
     check_imports: bool,
+    /// Run as this service (used by `tidegate service`).
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["check_imports", "stop_on_stdin_eof"])]
+    service: Option<String>,
+    /// An account that may connect to this program and its workers: that of the proxy, if it has one of its own.
+    #[arg(long, value_name = "ACCOUNT")]
+    trust: Vec<String>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let Some(name) = arguments.service.clone() else {
+        return ExitCode::from(serve(&arguments));
+    };
+    match tidegate_host::run_as_service(&name, move || serve(&arguments)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("tidegate-appserver: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: &Arguments) -> u8 {
     let site = match tidegate_site::load(&arguments.config) {
         Ok(site) => site,
         Err(error) => {
             eprintln!("tidegate-appserver: {error}");
-            return ExitCode::from(BAD_CONFIGURATION);
+            return BAD_CONFIGURATION;
         }
     };
-    match start(&arguments, site) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match start(arguments, site) {
+        Ok(true) => 0,
+        Ok(false) => FAILED,
         Err(error) => {
             eprintln!("tidegate-appserver: {error:#}");
-            ExitCode::FAILURE
+            FAILED
         }
     }
 }
@@ -69,6 +89,7 @@ fn start(arguments: &Arguments, site: Site) -> anyhow::Result<bool> {
         if let Err(error) = tidegate_host::raise_file_limit() {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
+        tidegate_host::trust_accounts(&arguments.trust).context("cannot let the proxy's account connect")?;
         let signals = listen(arguments.stop_on_stdin_eof)?;
         run(site, program, signals).await?;
         Ok(true)

@@ -109,6 +109,7 @@ pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver
     server.start_pools(&site).await;
     services.spawn(control::serve(Arc::clone(&server), control));
     tracing::info!(site = %site.file.display(), control = %control_endpoint, "app server started");
+    tidegate_host::tell_service_manager(tidegate_host::Progress::Serving);
 
     let mut reloads = JoinSet::new();
     loop {
@@ -129,6 +130,7 @@ pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver
             Some(Signal::Stop) | None => break,
         }
     }
+    tidegate_host::tell_service_manager(tidegate_host::Progress::Stopping);
     server.stop(&mut signals).await;
     while reloads.join_next().await.is_some() {}
     services.shutdown().await;

@@ -38,7 +38,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tidegate_contract::ListenerReport;
-use tidegate_host::Signal;
+use tidegate_host::{Progress, Signal};
 use tidegate_site::{Protocol, Site};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -132,6 +132,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
         info!(address = %listener.address, protocol = protocol(listener.protocol), "listening");
     }
 
+    tidegate_host::tell_service_manager(Progress::Serving);
     let (stop, shutdown) = watch::channel(false);
     let (reload_sender, reload_wanted) = mpsc::channel(1);
     let reload = Reload { store, listeners: configured, bound: reports, metrics: metrics_address };
@@ -155,6 +156,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
 
     wait_for_stop(options.stop_on_stdin_end, reload_sender).await?;
 
+    tidegate_host::tell_service_manager(Progress::Stopping);
     let limit = shared.live.load().site.limits.drain_timeout;
     info!(tasks = shared.tasks.count(), "stopping: finishing what is under way");
     stop.send_replace(true);

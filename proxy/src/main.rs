@@ -12,6 +12,8 @@ use tracing::error;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Any failure at run time.
+const FAILED: u8 = 1;
 /// Bad configuration (sysexits.h EX_CONFIG).
 const BAD_CONFIGURATION: u8 = 78;
 
@@ -26,15 +28,31 @@ struct Arguments {
     /// Stop when standard input ends (used by `tidegate up`)
     #[arg(long)]
     stop_on_stdin_eof: bool,
+    /// Run as this service (used by `tidegate service`)
+    #[arg(long, value_name = "NAME", conflicts_with = "stop_on_stdin_eof")]
+    service: Option<String>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let Some(name) = arguments.service.clone() else {
+        return ExitCode::from(serve(arguments));
+    };
+    match tidegate_host::run_as_service(&name, || serve(arguments)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("tidegate-proxy: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: Arguments) -> u8 {
     let site = match tidegate_site::load(&arguments.config) {
         Ok(site) => site,
         Err(problems) => {
             eprintln!("{problems}");
-            return ExitCode::from(BAD_CONFIGURATION);
+            return BAD_CONFIGURATION;
         }
     };
     tidegate_log::init("proxy", &site.log);
@@ -52,10 +70,10 @@ fn main() -> ExitCode {
         Err(error) => Err(error.into()),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             error!("{error:#}");
-            ExitCode::FAILURE
+            FAILED
         }
     }
 }

@@ -113,7 +113,13 @@ pub struct Program {
 impl Program {
     /// Starts a long-running program on a site file.
     pub fn start(name: &'static str, config: &Path) -> Self {
+        Self::start_with(name, config, &[])
+    }
+
+    /// Starts it with more variables in its environment.
+    pub fn start_with(name: &'static str, config: &Path, variables: &[(&str, &str)]) -> Self {
         let mut spawn = Spawn::new(executable(name));
+        spawn.environment = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         spawn.arguments = vec!["--config".into(), config.into(), "--stop-on-stdin-eof".into()];
         spawn.stdin = Stdin::Pipe;
         spawn.output = Output::Capture;

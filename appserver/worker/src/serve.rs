@@ -69,6 +69,7 @@ fn serve(py: Python<'_>, launch: Launch, endpoint: &str, channel: &str, token: S
         text.parse::<Endpoint>().map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
     };
     let (endpoint, channel) = (parse(endpoint)?, parse(channel)?);
+    tidegate_host::trust_accounts(&launch.trusted)?;
     let (supervisor, mailbox) = Supervisor::new();
     // Everything that threads share lives as long as the process.
     let shared: &'static Shared = Box::leak(Box::new(Shared {

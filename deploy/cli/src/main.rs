@@ -9,6 +9,7 @@ mod failure;
 mod init;
 mod maintenance;
 mod reload;
+mod service;
 mod status;
 mod style;
 mod table;
@@ -52,5 +53,6 @@ fn run(arguments: &Arguments, style: Style) -> Result<(), Failure> {
         Command::Top(top) => runtime.block_on(crate::top::run(config, top, style)),
         Command::Maintenance(order) => runtime.block_on(crate::maintenance::run(config, order, style)),
         Command::Reload => runtime.block_on(crate::reload::run(config, style)),
+        Command::Service(service) => runtime.block_on(crate::service::run(config, service, style)),
     }
 }

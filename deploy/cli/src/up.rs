@@ -2,7 +2,7 @@
 //! and stops them in order. It watches; it never restarts one of them, since that is the service
 //! manager's task where there is one.
 
-mod report;
+pub(crate) mod report;
 mod watch;
 
 use std::io::Write as _;
@@ -228,7 +228,7 @@ fn start(
 }
 
 /// The longest that an app's workers may take to finish.
-fn drain(site: &Site) -> Duration {
+pub(crate) fn drain(site: &Site) -> Duration {
     site.apps.iter().map(|app| app.drain_timeout + app.timeout_grace).max().unwrap_or_default()
 }
 
@@ -260,11 +260,11 @@ async fn announce(site: &Site, quiet: bool, style: Style) -> std::convert::Infal
     std::future::pending().await
 }
 
-async fn look(site: &Site) -> Result<StatusReport, ControlError> {
+pub(crate) async fn look(site: &Site) -> Result<StatusReport, ControlError> {
     Control::connect(&site.control_endpoint(), CONNECT).await?.status().await
 }
 
 /// Whether the listeners are bound and no app is still on its way.
-fn is_settled(report: &StatusReport) -> bool {
+pub(crate) fn is_settled(report: &StatusReport) -> bool {
     report.proxy.is_some() && report.pool.apps.iter().all(|app| matches!(app.phase, AppPhase::Ready | AppPhase::Failed))
 }

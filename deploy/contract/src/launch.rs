@@ -42,6 +42,9 @@ pub struct Launch {
     pub validate: bool,
     /// Whether an exception tells the app that the client of a running request has gone.
     pub cancel_when_client_gone: bool,
+    /// Accounts beside the worker's own that may connect to it, as identifiers of the system.
+    #[serde(default)]
+    pub trusted: Vec<String>,
     /// What to do.
     pub mode: Mode,
 }

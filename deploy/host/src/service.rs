@@ -83,6 +83,11 @@ pub fn service_name(set: &str, part: &str) -> String {
     sys::service::name(set, part)
 }
 
+/// The account that the system provides for a service of this name alone, where it does.
+pub fn service_account(name: &str) -> Option<String> {
+    sys::service::own_account(name)
+}
+
 /// Installs services that start with the system. With `files_only` nothing but their files are written, into
 /// that directory, for packages (Linux).
 pub fn install_services(services: &[Service], files_only: Option<&Path>) -> io::Result<Installed> {

@@ -23,12 +23,13 @@ pub(crate) const BUILD_TOOLS: [Tool; 3] = [
 ];
 
 /// Tests that talk to the real thing use these.
-pub(crate) const TEST_TOOLS: [Tool; 5] = [
+pub(crate) const TEST_TOOLS: [Tool; 6] = [
     Tool { program: "curl", package: "curl" },
     Tool { program: "prometheus", package: "prometheus" },
     Tool { program: "promtool", package: "prometheus" },
     Tool { program: "nghttp", package: "nghttp2-client" },
     Tool { program: "chromium", package: "chromium" },
+    Tool { program: "systemd-analyze", package: "systemd" },
 ];
 
 /// The Windows build and Wine need these.

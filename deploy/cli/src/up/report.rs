@@ -12,7 +12,7 @@ use crate::style::Style;
 const LABEL: usize = 30;
 
 /// What is served, where, and how to stop it.
-pub(super) fn show(report: &StatusReport, now: OffsetDateTime, style: Style) -> String {
+pub(crate) fn show(report: &StatusReport, now: OffsetDateTime, style: Style) -> String {
     let mut out = format!("\n{} serves {}\n\n", style.strong(format_args!("Tidegate {}", report.version)), report.site);
     let mut line = |label: &str, text: &str| {
         // The padding stands outside the colour. Writing to a String cannot fail.

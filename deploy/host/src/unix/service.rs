@@ -24,6 +24,11 @@ pub(crate) fn name(set: &str, part: &str) -> String {
     format!("{}-{part}", set.to_lowercase())
 }
 
+/// Both services run under one account.
+pub(crate) fn own_account(_name: &str) -> Option<String> {
+    None
+}
+
 /// systemd starts a service like any other process.
 pub(crate) fn run(_name: &str, program: Program) -> io::Result<u8> {
     Ok(program())

@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 
 use windows_sys::Win32::Foundation::{ERROR_SUCCESS, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
-    ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, EXPLICIT_ACCESS_W, GRANT_ACCESS,
-    GetNamedSecurityInfoW, SDDL_REVISION_1, SE_FILE_OBJECT, SetEntriesInAclW, SetNamedSecurityInfoW, TRUSTEE_IS_SID,
-    TRUSTEE_IS_UNKNOWN, TRUSTEE_W,
+    ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, ConvertStringSidToSidW,
+    EXPLICIT_ACCESS_W, GRANT_ACCESS, GetNamedSecurityInfoW, SDDL_REVISION_1, SE_FILE_OBJECT, SetEntriesInAclW,
+    SetNamedSecurityInfoW, TRUSTEE_IS_SID, TRUSTEE_IS_UNKNOWN, TRUSTEE_W,
 };
 use windows_sys::Win32::Security::{
-    ACL, CONTAINER_INHERIT_ACE, DACL_SECURITY_INFORMATION, GetTokenInformation, LookupAccountNameW, OBJECT_INHERIT_ACE,
-    PSECURITY_DESCRIPTOR, PSID, SECURITY_ATTRIBUTES, TOKEN_QUERY, TOKEN_USER, TokenUser,
+    ACL, CONTAINER_INHERIT_ACE, CopySid, DACL_SECURITY_INFORMATION, GetTokenInformation, LookupAccountNameW,
+    OBJECT_INHERIT_ACE, PSECURITY_DESCRIPTOR, PSID, SECURITY_ATTRIBUTES, TOKEN_QUERY, TOKEN_USER, TokenUser,
 };
 use windows_sys::Win32::Storage::FileSystem::{DELETE, FILE_GENERIC_EXECUTE, FILE_GENERIC_READ, FILE_GENERIC_WRITE};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
@@ -87,12 +87,28 @@ fn sid_text(account: &str) -> io::Result<String> {
     if account.starts_with("S-1-") {
         return Ok(account.to_owned());
     }
+    if let Some(service) = account.strip_prefix(r"NT SERVICE\") {
+        return Ok(service_sid(service));
+    }
     let sid = lookup(account)?;
     show(sid.as_ptr().cast_mut().cast())
 }
 
+/// The identifier of a service's own account: the SHA-1 of its name in capitals, as five little-endian numbers. So it
+/// is known before the service exists.
+fn service_sid(service: &str) -> String {
+    use sha1::{Digest as _, Sha1};
+    let name: Vec<u8> = service.to_uppercase().encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let digest = Sha1::digest(&name);
+    let numbers = digest.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+    numbers.fold("S-1-5-80".to_owned(), |sid, number| format!("{sid}-{number}"))
+}
+
 /// The binary identifier of an account; of u64 for its alignment.
 fn lookup(account: &str) -> io::Result<[u64; 16]> {
+    if let Some(service) = account.strip_prefix(r"NT SERVICE\") {
+        return binary(&service_sid(service));
+    }
     let name = super::file::wide(account);
     let mut sid = [0_u64; 16];
     let mut size = size_of_val(&sid) as u32;
@@ -116,6 +132,23 @@ fn lookup(account: &str) -> io::Result<[u64; 16]> {
         return Err(crate::context(error, format_args!("there is no account {account}")));
     }
     Ok(sid)
+}
+
+fn binary(text: &str) -> io::Result<[u64; 16]> {
+    let wide = super::file::wide(text);
+    let mut found: PSID = ptr::null_mut();
+    // SAFETY: the text ends in NUL, `found` is writable.
+    if unsafe { ConvertStringSidToSidW(wide.as_ptr(), &mut found) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut sid = [0_u64; 16];
+    // SAFETY: `found` is valid and freed once; the buffer is as large as said.
+    let copied = unsafe {
+        let copied = CopySid(size_of_val(&sid) as u32, sid.as_mut_ptr().cast(), found);
+        LocalFree(found);
+        copied
+    };
+    if copied == 0 { Err(io::Error::last_os_error()) } else { Ok(sid) }
 }
 
 /// Adds to what a directory's list grants: reading, writing and deleting below it for this account.
@@ -265,5 +298,10 @@ mod tests {
         assert_eq!(sid_text("S-1-5-18").unwrap(), "S-1-5-18");
         assert_eq!(sid_text("SYSTEM").unwrap(), "S-1-5-18");
         assert!(sid_text("no such account here").is_err());
+        // Windows' own services have accounts of this kind, whose identifiers are well known.
+        let installer = "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464";
+        assert_eq!(sid_text(r"NT SERVICE\TrustedInstaller").unwrap(), installer);
+        let sid = lookup(r"NT SERVICE\TrustedInstaller").unwrap();
+        assert_eq!(show(sid.as_ptr().cast_mut().cast()).unwrap(), installer);
     }
 }

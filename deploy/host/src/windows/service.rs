@@ -66,6 +66,11 @@ pub(crate) fn name(set: &str, part: &str) -> String {
     format!("{set}{part}")
 }
 
+/// It exists with the service and has no password.
+pub(crate) fn own_account(name: &str) -> Option<String> {
+    Some(format!(r"NT SERVICE\{name}"))
+}
+
 pub(crate) fn run(name: &str, program: Program) -> io::Result<u8> {
     {
         let mut run = lock();
@@ -216,8 +221,7 @@ pub(crate) fn install(services: &[Service], files_only: Option<&Path>) -> io::Re
 }
 
 fn install_one(manager: &ServiceManager, service: &Service, installed: &mut Installed) -> io::Result<()> {
-    // An account of the service's own: it exists with the service and has no password.
-    let account = service.account.clone().unwrap_or_else(|| format!(r"NT SERVICE\{}", service.name));
+    let account = service.account.clone().or_else(|| own_account(&service.name)).unwrap_or_default();
     let info = ServiceInfo {
         name: (&service.name).into(),
         display_name: (&service.title).into(),

@@ -1,0 +1,138 @@
+//! The pair as services of the system: under the service control manager on Windows, as systemd starts them on Linux.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use tidegate_tests::Site;
+
+fn site(name: &str) -> Site {
+    let site = Site::new(name).app("shop", "mirror:app", &[]);
+    site.write();
+    site
+}
+
+/// Removes the services whatever becomes of the test.
+#[cfg(windows)]
+struct Installed(String);
+
+#[cfg(windows)]
+impl Drop for Installed {
+    fn drop(&mut self) {
+        for part in ["proxy", "appserver"] {
+            let name = tidegate_host::service_name(&self.0, part);
+            let _ = tidegate_host::stop_service(&name);
+            let _ = tidegate_host::remove_service(&name);
+        }
+    }
+}
+
+#[cfg(windows)]
+#[tokio::test]
+async fn the_pair_is_installed_started_reloaded_stopped_and_removed_as_services() {
+    use tidegate_tests::running::Running;
+
+    let site = site("service");
+    let set = format!("Tg{}", std::process::id());
+    let installed = Installed(set.clone());
+    let config = site.config().display().to_string();
+    let service = async |verb: &str, more: &[&str]| {
+        let arguments = ["--config", &config, "service", verb, "--name", &set];
+        let finished =
+            tidegate_tests::program::tidegate(arguments.iter().chain(more).map(|word| (*word).to_owned())).await;
+        println!("{verb}: {finished:?}");
+        finished
+    };
+    assert_eq!(service("status", &[]).await.code, 1);
+    assert_eq!(service("install", &["--start"]).await.code, 0);
+    let mut running = Running::started_elsewhere(site).await;
+    assert_eq!(running.get("/a").await.status, 200);
+    let state = service("status", &[]).await;
+    assert_eq!(state.code, 0);
+    assert_eq!(state.stdout.matches("running").count(), 2, "{}", state.stdout);
+
+    // What PARAMCHANGE asks for: new workers, and the new site file.
+    let generation = running.workers("shop").await[0].generation;
+    running.site.change("log", "{ level: debug, access: off }");
+    running.site.write();
+    assert_eq!(service("reload", &[]).await.code, 0);
+    running
+        .wait_status("a new generation", |status| {
+            let workers = &status.pool.apps[0].workers;
+            workers.iter().any(|worker| worker.generation > generation).then_some(())
+        })
+        .await;
+    running.wait_until_ready().await;
+    assert_eq!(running.get("/b").await.status, 200);
+
+    assert_eq!(service("restart", &[]).await.code, 0);
+    let running = Running::started_elsewhere(running.site).await;
+    assert_eq!(running.get("/c").await.status, 200);
+
+    assert_eq!(service("uninstall", &[]).await.code, 0);
+    assert!(running.try_status().await.is_none(), "the app server still answers");
+    let gone = service("status", &[]).await;
+    assert_eq!(gone.stdout.matches("not installed").count(), 2, "{}", gone.stdout);
+    drop(installed);
+}
+
+#[cfg(windows)]
+#[tokio::test]
+async fn a_service_that_is_started_in_a_console_says_so() {
+    let site = site("console");
+    let config = site.config().display().to_string();
+    let program = tidegate_tests::program::executable("tidegate-proxy");
+    let finished =
+        tidegate_tests::program::run(program, ["--config", &config, "--service", "TidegateProxy"], None, &[]).await;
+    assert_eq!(finished.code, 1, "{finished:?}");
+    assert!(finished.stderr.contains("tidegate service start"), "{finished:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_units_are_what_systemd_accepts() {
+    let site = site("units");
+    let units = site.path("units");
+    std::fs::create_dir(&units).unwrap();
+    let directory = units.display().to_string();
+    let config = site.config().display().to_string();
+    let account = String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let install = ["--config", &config, "service", "install", "--unit-dir", &directory, "--account", account.trim()];
+    let finished = tidegate_tests::program::tidegate(install).await;
+    assert_eq!(finished.code, 0, "{finished:?}");
+    let [server, proxy] = ["appserver", "proxy"].map(|part| units.join(format!("tidegate-{part}.service")));
+    let checked = std::process::Command::new("systemd-analyze").arg("verify").args([&server, &proxy]).output();
+    let checked = checked.expect("systemd-analyze is part of Debian's package systemd");
+    let said = String::from_utf8_lossy(&checked.stderr);
+    // Other units of the host may have faults of their own.
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("tidegate-")).collect();
+    assert!(checked.status.success() && ours.is_empty(), "{said}");
+}
+
+/// The socket that systemd reads is an ordinary one, so this is what systemd sees.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn both_programs_tell_systemd_when_they_serve_and_when_they_stop() {
+    use tidegate_tests::program::Program;
+    use tidegate_tests::wait::bounded;
+    use tokio::net::UnixDatagram;
+
+    let site = site("notify");
+    let path = std::env::temp_dir().join(format!("tgn{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let heard = async || {
+        let mut message = [0; 64];
+        let length = bounded("a word of the program", socket.recv(&mut message)).await.unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let mut running = Vec::new();
+    for name in ["tidegate-appserver", "tidegate-proxy"] {
+        let variables = [("NOTIFY_SOCKET", path.to_str().unwrap())];
+        running.push(Program::start_with(name, &site.config(), &variables));
+        assert_eq!(heard().await, "READY=1", "{name}");
+    }
+    for mut program in running.into_iter().rev() {
+        program.ask_to_stop();
+        assert_eq!(heard().await, "STOPPING=1", "{}", program.name);
+        program.wait().await;
+    }
+    std::fs::remove_file(path).unwrap();
+}
