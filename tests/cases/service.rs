@@ -63,7 +63,7 @@ async fn the_pair_is_installed_started_reloaded_stopped_and_removed_as_services(
     assert_eq!(running.get("/b").await.status, 200);
 
     assert_eq!(service("restart", &[]).await.code, 0);
-    let running = Running::started_elsewhere(running.site).await;
+    running.find_again().await;
     assert_eq!(running.get("/c").await.status, 200);
 
     assert_eq!(service("uninstall", &[]).await.code, 0);

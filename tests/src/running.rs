@@ -48,9 +48,14 @@ impl Running {
     pub async fn started_elsewhere(site: Site) -> Self {
         let control = tidegate_site::load(&site.config()).unwrap_or_else(|error| panic!("{error}")).control_endpoint();
         let mut running = Self { site, appserver: None, proxy: None, report: ProxyReport::default(), control };
-        running.report = eventually("the proxy's report", async || running.try_status().await?.proxy).await;
-        running.wait_until_ready().await;
+        running.find_again().await;
         running
+    }
+
+    /// Waits until programs that something else has started anew serve.
+    pub async fn find_again(&mut self) {
+        self.report = eventually("the proxy's report", async || self.try_status().await?.proxy).await;
+        self.wait_until_ready().await;
     }
 
     /// Starts the app server (again).
