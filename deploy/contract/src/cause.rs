@@ -39,6 +39,8 @@ pub enum Cause {
     RateLimited,
     /// As many requests as a concurrency limit allows are under way.
     ConcurrencyLimited,
+    /// The client's address is not let in.
+    Forbidden,
     /// The application raised before it sent headers.
     AppError,
     /// A fault of Tidegate's own.
@@ -47,7 +49,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for metrics that show zero before the first failure.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::WorkerTimeout,
         Self::WorkerDied,
         Self::WorkerUnreachable,
@@ -64,6 +66,7 @@ impl Cause {
         Self::BadRequest,
         Self::RateLimited,
         Self::ConcurrencyLimited,
+        Self::Forbidden,
         Self::AppError,
         Self::Internal,
     ];
@@ -87,6 +90,7 @@ impl Cause {
             Self::BadRequest => "bad_request",
             Self::RateLimited => "rate_limited",
             Self::ConcurrencyLimited => "concurrency_limited",
+            Self::Forbidden => "forbidden",
             Self::AppError => "app_error",
             Self::Internal => "internal",
         }

@@ -33,6 +33,15 @@ pub(crate) const MOUNT: Mount = Mount::On;
 /// Permanent, so that search engines follow, and with the same method, so that no form is lost.
 pub(crate) const REDIRECT_STATUS: u16 = 308;
 
+/// A year: what scanners ask for, and long enough that a visitor of last summer is still safe.
+pub(crate) const HSTS_MAX_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// What forms can send from anywhere already.
+pub(crate) const CORS_METHODS: &str = "GET, HEAD, POST";
+
+/// Ten minutes: one preflight for a visit; browsers' own bound is two hours or less.
+pub(crate) const CORS_MAX_AGE: Duration = Duration::from_secs(600);
+
 /// A page that has moved takes what is asked of it along.
 pub(crate) const KEEP_QUERY: bool = true;
 

@@ -236,6 +236,11 @@ impl<'a> Table<'a> {
         (!node.value.is_null()).then(|| node.clone())
     }
 
+    /// Whether there is no key at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// What stands at a key that has to be there.
     pub(crate) fn require(&self, name: &str, expected: &str) -> Option<Node<'a>> {
         let found = self.get(name);

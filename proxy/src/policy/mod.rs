@@ -3,14 +3,18 @@
 //! it. Rules are checked and compiled in `tidegate_site`; nothing here reads the site file, and a rule
 //! that is absent costs one look.
 
+mod access;
+mod cors;
 mod destination;
 mod headers;
 pub(crate) mod redirect;
+mod security;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
+use http::header::ORIGIN;
+use http::{HeaderMap, HeaderValue};
 use tidegate_site::{Mount, Rules};
 
 pub(crate) use self::destination::rewritten;
@@ -22,7 +26,6 @@ use crate::request::route::Found;
 
 /// What the rules look at.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "the rules that look at it are on their way")]
 pub(crate) struct Asked<'a> {
     /// Who asks for what.
     pub(crate) facts: &'a Facts,
@@ -56,7 +59,6 @@ impl<'a> Passage<'a> {
 
 /// What the rules say to a request.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the rules that answer are on their way")]
 pub(crate) enum Verdict {
     /// The route's target may answer.
     Pass,
@@ -66,7 +68,12 @@ pub(crate) enum Verdict {
 
 /// Asks the rules of a route whether its target may answer. Each rule is one line, in the order in
 /// which they count.
-pub(crate) async fn admit(_rules: &Rules, _asked: Asked<'_>) -> Result<Verdict, Failure> {
+pub(crate) async fn admit(rules: &Rules, asked: Asked<'_>) -> Result<Verdict, Failure> {
+    access::check(rules, asked.facts.origin.client)?;
+    // Browsers send preflights without credentials: before a password is asked for.
+    if let Some(reply) = rules.cors.as_ref().and_then(|cors| cors::preflight(cors, asked)) {
+        return Ok(Verdict::Answer(reply));
+    }
     Ok(Verdict::Pass)
 }
 
@@ -74,19 +81,37 @@ pub(crate) async fn admit(_rules: &Rules, _asked: Asked<'_>) -> Result<Verdict, 
 #[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
     rules: Arc<Rules>,
+    https: bool,
+    /// Whose script asks, where that counts.
+    origin: Option<HeaderValue>,
 }
 
 impl Outgoing {
     /// Nothing if the rules leave responses as they are.
-    pub(crate) fn new(rules: &Arc<Rules>, _asked: Asked<'_>) -> Option<Self> {
-        let edits = rules.headers.as_ref().is_some_and(|headers| !headers.response.is_empty());
-        edits.then(|| Self { rules: Arc::clone(rules) })
+    pub(crate) fn new(rules: &Arc<Rules>, asked: Asked<'_>) -> Option<Self> {
+        let Rules { headers, security_headers, hsts, cors, .. } = &**rules;
+        let edits = headers.as_ref().is_some_and(|headers| !headers.response.is_empty());
+        if !edits && !security_headers && hsts.is_none() && cors.is_none() {
+            return None;
+        }
+        let origin = cors.as_ref().and_then(|_| asked.headers.get(ORIGIN).cloned());
+        Some(Self { rules: Arc::clone(rules), https: asked.facts.origin.https, origin })
     }
 
     /// Changes the fields of a response. What frames it is set afterwards.
-    pub(crate) fn apply(&self, _status: StatusCode, fields: &mut HeaderMap) {
+    pub(crate) fn apply(&self, fields: &mut HeaderMap) {
+        let rules = &*self.rules;
+        if let Some(cors) = &rules.cors {
+            cors::grant(cors, self.origin.as_ref(), fields);
+        }
+        if rules.security_headers {
+            security::add(fields, rules.cors.is_some());
+        }
+        if let Some(value) = rules.hsts.as_ref().filter(|_| self.https) {
+            security::require_https(fields, value);
+        }
         // Last, so that the operator's word on a field is the last.
-        if let Some(headers) = &self.rules.headers {
+        if let Some(headers) = &rules.headers {
             headers::edit(&headers.response, fields);
         }
     }

@@ -68,6 +68,7 @@ const fn row(cause: Cause) -> Row {
         Cause::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Level::DEBUG, Some(1), false),
         // Turns are short where they are limited.
         Cause::ConcurrencyLimited => (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, Some(1), false),
+        Cause::Forbidden => (StatusCode::FORBIDDEN, Level::DEBUG, None, false),
         Cause::AppError => (StatusCode::INTERNAL_SERVER_ERROR, Level::WARN, None, false),
         Cause::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR, None, false),
     };
@@ -205,6 +206,7 @@ mod tests {
             (Cause::BadRequest, 400, Level::DEBUG, false),
             (Cause::RateLimited, 429, Level::DEBUG, true),
             (Cause::ConcurrencyLimited, 503, Level::DEBUG, true),
+            (Cause::Forbidden, 403, Level::DEBUG, false),
             (Cause::AppError, 500, Level::WARN, false),
             (Cause::Internal, 500, Level::ERROR, false),
         ];

@@ -83,6 +83,7 @@ fn sentence(failure: &Failure) -> &str {
         Some(Cause::ConcurrencyLimited) => {
             "More requests of this kind are running than may run at once. Please try again in a moment."
         }
+        Some(Cause::Forbidden) => "This address is not open to you.",
         Some(Cause::AppError | Cause::Internal) => "Something went wrong on the server. The request was not completed.",
         Some(Cause::TooLarge | Cause::BadRequest) | None => match failure.status.as_u16() {
             404 => "There is nothing at this address.",

@@ -263,7 +263,7 @@ impl Exchange {
     fn frame(&mut self, head: Head) -> (Box<ResponseHeader>, bool) {
         let Head { status, reason, mut headers, length } = head;
         if let Some(outgoing) = &self.outgoing {
-            outgoing.apply(status, &mut headers);
+            outgoing.apply(&mut headers);
         }
         headers.remove(CONTENT_LENGTH);
         headers.remove(TRANSFER_ENCODING);

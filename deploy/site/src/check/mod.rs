@@ -216,6 +216,8 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("rules", rules::RULES),
     ("rate_limits", rules::traffic::RATE_LIMIT),
     ("concurrency", rules::traffic::CONCURRENCY),
+    ("hsts", rules::hsts::HSTS),
+    ("cors", rules::cors::CORS),
     ("headers", rules::headers::HEADERS),
     ("headers.request", rules::headers::EDITS),
     ("apps", apps::APP),

@@ -2,6 +2,7 @@
 //! paths are absolute, durations and sizes parsed, and every route's app exists.
 
 mod app;
+mod cors;
 mod files;
 mod host;
 mod limits;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 pub use self::app::{App, Python, Queue, Recycle, Replace, Threads};
+pub use self::cors::{Cors, Origins, RequestFields};
 pub use self::files::Files;
 pub use self::host::{AppRoute, Mount, Route, Target, VirtualHost};
 pub use self::limits::{BufferLimits, Limits};

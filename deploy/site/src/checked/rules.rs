@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
 
-use super::{Concurrency, RateLimits};
+use super::{Concurrency, Cors, RateLimits};
 
 /// What holds for every request and response of a route. Each part is absent where the file says
 /// nothing, so that it costs a request one look.
@@ -17,6 +18,16 @@ pub struct Rules {
     pub concurrency: Option<Arc<Concurrency>>,
     /// Header fields that are changed on the way.
     pub headers: Option<Headers>,
+    /// Clients that may come in; empty: all.
+    pub allow: Vec<IpNet>,
+    /// Clients that may not, whatever `allow` says.
+    pub deny: Vec<IpNet>,
+    /// Whether responses get the security headers that they lack.
+    pub security_headers: bool,
+    /// The value of Strict-Transport-Security, over https.
+    pub hsts: Option<HeaderValue>,
+    /// What scripts of other sites may do.
+    pub cors: Option<Cors>,
 }
 
 /// Changes of header fields, in both directions.

@@ -1,7 +1,9 @@
 //! Rules of hosts and routes: what they become, how a route's replace its host's, and what wrong ones say.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue};
-use tidegate_site::{HeaderEdits, Headers, Rules};
+use tidegate_site::{Cors, HeaderEdits, Headers, Origins, RequestFields, Rules};
 
 use crate::files::Directory;
 
@@ -75,6 +77,94 @@ fn header_edits_say_what_is_wrong_with_them() {
         (
             "headers: { request: { remove: [Host] } }",
             &["headers.request.remove[0]: \"Host\": says which site is asked for: expected another field"],
+        ),
+    ]);
+}
+
+#[test]
+fn access_and_browser_rules_are_taken() {
+    let (host, route) = rules(
+        "allow: [10.0.0.0/8, '::1'], deny: [10.1.2.3/16], security_headers: on, hsts: on, cors: { origins: '*' },",
+        "allow: [], security_headers: off, hsts: off, cors: off",
+    );
+    assert_eq!(host.allow, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+    assert_eq!((host.deny.clone(), route.deny), (vec!["10.1.0.0/16".parse().unwrap()], host.deny));
+    assert_eq!((host.security_headers, host.hsts), (true, Some(HeaderValue::from_static("max-age=31536000"))));
+    assert_eq!((route.allow, route.security_headers, route.hsts, route.cors), (vec![], false, None, None));
+    let cors = Cors {
+        origins: Origins::Any,
+        methods: HeaderValue::from_static("GET, HEAD, POST"),
+        headers: RequestFields::These(None),
+        expose: None,
+        credentials: false,
+        max_age: Duration::from_secs(600),
+    };
+    assert_eq!(host.cors, Some(cors));
+
+    for (written, value) in [
+        ("{ max_age: 1h }", "max-age=3600"),
+        ("{ max_age: 0 }", "max-age=0"),
+        ("{ include_subdomains: on }", "max-age=31536000; includeSubDomains"),
+        ("{ max_age: 17520h, include_subdomains: on, preload: on }", "max-age=63072000; includeSubDomains; preload"),
+    ] {
+        let (_, route) = rules("", &format!("hsts: {written}"));
+        assert_eq!(route.hsts, Some(HeaderValue::from_static(value)), "{written}");
+    }
+
+    let (_, route) = rules(
+        "",
+        "cors: { origins: ['HTTPS://App.example', 'http://a.example:80', 'https://b.example:8443'], \
+         methods: [get, DELETE], headers: '*', expose: [X-A, X-B], credentials: on, max_age: 1m }",
+    );
+    let origins = ["https://app.example", "http://a.example", "https://b.example:8443"];
+    let cors = Cors {
+        origins: Origins::These(origins.map(str::to_owned).to_vec()),
+        methods: HeaderValue::from_static("GET, DELETE"),
+        headers: RequestFields::Any,
+        expose: Some(HeaderValue::from_static("X-A, X-B")),
+        credentials: true,
+        max_age: Duration::from_secs(60),
+    };
+    assert_eq!(route.cors, Some(cors));
+}
+
+#[test]
+fn access_and_browser_rules_say_what_was_expected() {
+    const ORIGIN: &str =
+        "expected an origin such as https://app.example, with its port where it has one, without a path";
+    const ORIGINS: &str = "a list of origins such as [https://app.example], or \"*\"";
+    says(&[
+        (
+            "allow: [10.0.0.0/33]",
+            &["allow[0]: \"10.0.0.0/33\": expected an address or a network such as 10.0.0.0/8 or \"::1\""],
+        ),
+        ("deny: all", &["deny: \"all\": expected a list of addresses and networks such as [10.0.0.0/8, \"::1\"]"]),
+        ("security_headers: strict", &["security_headers: \"strict\": expected on or off"]),
+        ("hsts: 1y", &["hsts: \"1y\": expected on, off or a table such as { max_age: 8760h, include_subdomains: on }"]),
+        (
+            "hsts: { preload: on }",
+            &[
+                "hsts.preload: on: browsers' lists take hosts with include_subdomains: on and a max_age of 8760h or more: \
+               expected both beside it",
+            ],
+        ),
+        ("cors: { methods: [GET] }", &[&format!("cors.origins: missing: expected {ORIGINS}")]),
+        ("cors: { origins: [] }", &[&format!("cors.origins: a list: is empty: expected {ORIGINS}")]),
+        ("cors: { origins: [app.example] }", &[&format!("cors.origins[0]: \"app.example\": {ORIGIN}")]),
+        (
+            "cors: { origins: ['https://app.example/'] }",
+            &[&format!("cors.origins[0]: \"https://app.example/\": {ORIGIN}")],
+        ),
+        ("cors: { origins: ['null'] }", &[&format!("cors.origins[0]: \"null\": {ORIGIN}")]),
+        (
+            "cors: { origins: '*', credentials: on }",
+            &[
+                "cors.credentials: on, and origins is \"*\": every site could act as its visitors: expected a list of origins",
+            ],
+        ),
+        (
+            "cors: { origins: '*', headers: ['a b'] }",
+            &["cors.headers[0]: \"a b\": expected a list of field names such as [Content-Type, X-Token]"],
         ),
     ]);
 }

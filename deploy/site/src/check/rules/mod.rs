@@ -1,14 +1,18 @@
 //! Rules: the keys that may stand in a host and in a route alike. Called by `hosts` for each; a
 //! route's own key replaces its host's whole value, and an empty value leaves nothing of it.
 
+pub(crate) mod cors;
 pub(crate) mod headers;
+pub(crate) mod hsts;
 pub(crate) mod traffic;
 
+use crate::check::networks;
 use crate::checked::Rules;
 use crate::raw::Table;
 
 /// Keys of a host and of a route.
-pub(crate) const RULES: &[&str] = &["headers", "rate_limits", "concurrency"];
+pub(crate) const RULES: &[&str] =
+    &["headers", "rate_limits", "concurrency", "allow", "deny", "security_headers", "hsts", "cors"];
 
 /// The rules of a host or a route, over those that it inherits. `place` names it in metrics and logs.
 pub(crate) fn read(table: &Table<'_>, inherited: &Rules, place: &str) -> Option<Rules> {
@@ -16,7 +20,21 @@ pub(crate) fn read(table: &Table<'_>, inherited: &Rules, place: &str) -> Option<
     let concurrency =
         table.read("concurrency", inherited.concurrency.clone(), |node| traffic::concurrency(&node, place));
     let headers = table.read("headers", inherited.headers.clone(), |node| headers::read(&node));
-    Some(Rules { rate_limits: rates?, concurrency: concurrency?, headers: headers? })
+    let allow = table.read("allow", inherited.allow.clone(), |node| networks(&node));
+    let deny = table.read("deny", inherited.deny.clone(), |node| networks(&node));
+    let security_headers = table.read("security_headers", inherited.security_headers, |node| node.switch());
+    let hsts = table.read("hsts", inherited.hsts.clone(), |node| hsts::read(&node));
+    let cors = table.read("cors", inherited.cors.clone(), |node| cors::read(&node));
+    Some(Rules {
+        rate_limits: rates?,
+        concurrency: concurrency?,
+        headers: headers?,
+        allow: allow?,
+        deny: deny?,
+        security_headers: security_headers?,
+        hsts: hsts?,
+        cors: cors?,
+    })
 }
 
 /// The own keys of a table and those of all rules, in one list.
