@@ -87,6 +87,7 @@ fn request(path: &str, until: Instant) -> Result<Request<Empty<Bytes>>, http::Er
         request_id: "warm-up".to_owned(),
         original: None,
         user: None,
+        client_certificate: None,
     };
     Request::get(path)
         .header(http::header::HOST, "localhost")

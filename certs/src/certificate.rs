@@ -1,4 +1,4 @@
-//! A certificate chain with its key, from PEM files.
+//! A certificate chain with its key, and what it says of itself.
 
 use std::fs;
 use std::net::IpAddr;
@@ -6,18 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::ring::sign::any_supported_type;
-use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{Error, InconsistentKeys};
+use tidegate_site::{CertificateFiles, CertificateSource};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::CertificateError;
-
-const CHAIN: &str = "a PEM file with `-----BEGIN CERTIFICATE-----`, the server's own certificate first";
-const KEY: &str = "a PEM file with `-----BEGIN PRIVATE KEY-----`";
+use crate::{CertificateError, Staple, ocsp, pem, pfx};
 
 /// A certificate chain that has been found to fit its key.
 #[derive(Debug, Clone)]
@@ -26,47 +23,94 @@ pub struct Certificate {
     pub key: Arc<CertifiedKey>,
     /// The names it is for: DNS names in lower case, wildcards as `*.shop.example`, IP addresses.
     pub names: Vec<String>,
+    /// Beginning of its validity, in seconds since 1970.
+    pub not_before: i64,
     /// End of its validity, in seconds since 1970.
     pub not_after: i64,
     /// The file it came from.
     pub source: String,
     /// Whether it is its own issuer.
     pub self_signed: bool,
+    /// What became of its OCSP response, if it has one.
+    pub staple: Option<Staple>,
 }
 
 impl Certificate {
     /// [`Self::not_after`] as `2027-01-31T12:00:00Z`.
     pub fn not_after_text(&self) -> String {
-        OffsetDateTime::from_unix_timestamp(self.not_after)
-            .ok()
-            .and_then(|time| time.format(&Rfc3339).ok())
-            .unwrap_or_else(|| self.not_after.to_string())
+        date(self.not_after)
+    }
+
+    /// [`Self::not_before`] in the same form.
+    pub fn not_before_text(&self) -> String {
+        date(self.not_before)
+    }
+
+    /// Whether it is for this name or address.
+    pub fn covers(&self, name: &str) -> bool {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        self.names.iter().any(|own| {
+            own.eq_ignore_ascii_case(name)
+                || own
+                    .strip_prefix("*.")
+                    .is_some_and(|own| parent.is_some_and(|parent| own.eq_ignore_ascii_case(parent)))
+        })
     }
 }
 
-/// Loads a chain, leaf first, and its unencrypted private key. Both may be in one file.
-pub fn load(certificate: &Path, key: &Path) -> Result<Certificate, CertificateError> {
-    let chain = read_chain(certificate)?;
-    let private = read_key(key)?;
-    let signing = any_supported_type(&private)
-        .map_err(|source| CertificateError::UnsupportedKey { path: key.to_owned(), source })?;
+/// Loads one of the site's certificates with its key and its OCSP response. A response that cannot be used
+/// is left out, and [`Certificate::staple`] says why.
+pub fn load(files: &CertificateFiles) -> Result<Certificate, CertificateError> {
+    load_at(files, OffsetDateTime::now_utc().unix_timestamp())
+}
+
+pub(crate) fn load_at(files: &CertificateFiles, now: i64) -> Result<Certificate, CertificateError> {
+    let mut certificate = match &files.source {
+        CertificateSource::Pem { certificate, key } => load_pem(certificate, key)?,
+        CertificateSource::Pfx { file, password } => {
+            let (chain, signing) = pfx::load(file, password)?;
+            describe(CertifiedKey::new(chain, signing), file)?
+        }
+    };
+    if let Some(file) = &files.ocsp {
+        let (bytes, staple) = ocsp::load(file, certificate.key.cert.first().map_or(&[][..], |leaf| leaf), now);
+        if bytes.is_some() {
+            let mut key = CertifiedKey::clone(&certificate.key);
+            key.ocsp = bytes;
+            certificate.key = Arc::new(key);
+        }
+        certificate.staple = Some(staple);
+    }
+    Ok(certificate)
+}
+
+/// Loads a chain, leaf first, and its unencrypted private key from PEM files. Both may be in one.
+pub(crate) fn load_pem(certificate: &Path, key: &Path) -> Result<Certificate, CertificateError> {
+    let chain = pem::chain(certificate)?;
+    let private = pem::key(key)?;
+    let signing = signing(&private, key)?;
     let certified = CertifiedKey::new(chain, signing);
-    let leaf = certified.cert.first().map_or(&[][..], |leaf| leaf.as_ref());
-    let Description { names, not_after, self_signed } = describe(leaf, certificate)?;
-    if !fits(&certified) {
-        let elsewhere = certified
-            .cert
-            .iter()
-            .skip(1)
-            .any(|other| fits(&CertifiedKey::new(vec![other.clone()], Arc::clone(&certified.key))));
+    let described = describe(certified, certificate)?;
+    let certified = &described.key;
+    if !fits(certified) {
+        let elsewhere = certified.cert.iter().skip(1).any(|other| belongs(&certified.key, other));
         return Err(CertificateError::Mismatch {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
             hint: if elsewhere { " but to a later one: the server's own certificate must come first" } else { "" },
         });
     }
-    let source = certificate.display().to_string();
-    Ok(Certificate { key: Arc::new(certified), names, not_after, source, self_signed })
+    Ok(described)
+}
+
+/// What signs with a private key.
+pub(crate) fn signing(key: &PrivateKeyDer<'_>, path: &Path) -> Result<Arc<dyn SigningKey>, CertificateError> {
+    any_supported_type(key).map_err(|source| CertificateError::UnsupportedKey { path: path.to_owned(), source })
+}
+
+/// Whether a key is that of a certificate.
+pub(crate) fn belongs(key: &Arc<dyn SigningKey>, certificate: &CertificateDer<'static>) -> bool {
+    fits(&CertifiedKey::new(vec![certificate.clone()], Arc::clone(key)))
 }
 
 fn fits(certified: &CertifiedKey) -> bool {
@@ -77,25 +121,26 @@ fn fits(certified: &CertifiedKey) -> bool {
     }
 }
 
-/// What a leaf says of itself.
-struct Description {
-    names: Vec<String>,
-    not_after: i64,
-    self_signed: bool,
-}
-
-fn describe(leaf: &[u8], path: &Path) -> Result<Description, CertificateError> {
-    let broken = |problem: String| content(path, problem, CHAIN);
+fn describe(certified: CertifiedKey, path: &Path) -> Result<Certificate, CertificateError> {
+    let leaf = certified.cert.first().map_or(&[][..], |leaf| leaf.as_ref());
+    let broken = |problem: String| content(path, problem, pem::CHAIN);
     let (_, parsed) = X509Certificate::from_der(leaf)
         .map_err(|error| broken(format!("the first certificate is malformed ({error})")))?;
     let alternatives = parsed
         .subject_alternative_name()
         .map_err(|error| broken(format!("the first certificate's names are malformed ({error})")))?;
     let names = alternatives.iter().flat_map(|extension| &extension.value.general_names).filter_map(name).collect();
-    Ok(Description {
+    let validity = parsed.validity();
+    let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    let self_signed = parsed.issuer() == parsed.subject();
+    Ok(Certificate {
+        key: Arc::new(certified),
         names,
-        not_after: parsed.validity().not_after.timestamp(),
-        self_signed: parsed.issuer() == parsed.subject(),
+        not_before,
+        not_after,
+        source: path.display().to_string(),
+        self_signed,
+        staple: None,
     })
 }
 
@@ -111,62 +156,19 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let bytes = read(path)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text(&bytes)).collect();
-    match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => Err(content(path, missing(&bytes, "certificate"), CHAIN)),
-        Err(error) => Err(content(path, malformed(&error), CHAIN)),
-    }
+/// A time as people and machines read it.
+pub(crate) fn date(seconds: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| seconds.to_string())
 }
 
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
-    let bytes = read(path)?;
-    let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-    let found = PrivateKeyDer::from_pem_slice(text(&bytes));
-    match found {
-        Ok(key) => Ok(key),
-        // PKCS #8's own encryption, and that of older OpenSSL inside another kind of section.
-        Err(_) if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") => {
-            Err(CertificateError::EncryptedKey { path: path.to_owned() })
-        }
-        Err(pem::Error::NoItemsFound) => Err(content(path, missing(&bytes, "private key"), KEY)),
-        Err(error) => Err(content(path, malformed(&error), KEY)),
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     fs::read(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source })
 }
 
-/// Without the byte order mark that Windows editors put at the front, which would hide the first line.
-fn text(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
-}
-
-/// Why a file has none of what is looked for, from how it begins.
-fn missing(bytes: &[u8], what: &str) -> String {
-    match bytes {
-        [] => "the file is empty".to_owned(),
-        // An ASN.1 sequence: how DER and PFX files begin.
-        [0x30, 0x80..=0x84, ..] => "the file is binary (DER or PFX)".to_owned(),
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "the file is in UTF-16".to_owned(),
-        _ => format!("there is no {what} in it"),
-    }
-}
-
-/// The PEM parser's own messages show lines as lists of numbers, and a line may be of a key.
-fn malformed(error: &pem::Error) -> String {
-    match error {
-        pem::Error::MissingSectionEnd { .. } => "a section has no END line".to_owned(),
-        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed".to_owned(),
-        pem::Error::Base64Decode(_) => "a section is not base64".to_owned(),
-        _ => "it cannot be read as PEM".to_owned(),
-    }
-}
-
-fn content(path: &Path, problem: String, expected: &'static str) -> CertificateError {
+pub(crate) fn content(path: &Path, problem: String, expected: &'static str) -> CertificateError {
     CertificateError::Content { path: path.to_owned(), problem, expected }
 }
 
@@ -176,14 +178,14 @@ mod tests {
     use crate::testing::{P256, Scratch, files, made};
 
     fn message(certificate: &Path, key: &Path) -> String {
-        load(certificate, key).unwrap_err().to_string()
+        load_pem(certificate, key).unwrap_err().to_string()
     }
 
     #[test]
     fn a_certificate_says_what_it_is_for_and_until_when() {
         let scratch = Scratch::new();
         let (pem, key) = files(&scratch, "a", &["Shop.Example", "*.shop.example", "127.0.0.1", "::1"], P256);
-        let loaded = load(&pem, &key).unwrap();
+        let loaded = load_pem(&pem, &key).unwrap();
         assert_eq!(loaded.names, ["shop.example", "*.shop.example", "127.0.0.1", "::1"]);
         assert_eq!(loaded.not_after, 1_900_000_000);
         assert_eq!(loaded.not_after_text(), "2030-03-17T17:46:40Z");
@@ -192,11 +194,30 @@ mod tests {
     }
 
     #[test]
+    fn a_wildcard_covers_one_label() {
+        let scratch = Scratch::new();
+        let (pem, key) = files(&scratch, "a", &["shop.example", "*.shop.example", "127.0.0.1"], P256);
+        let loaded = load_pem(&pem, &key).unwrap();
+        for (name, covered) in [
+            ("shop.example", true),
+            ("SHOP.example", true),
+            ("www.shop.example", true),
+            ("*.shop.example", true),
+            ("a.b.shop.example", false),
+            ("127.0.0.1", true),
+            ("127.0.0.2", false),
+            ("example", false),
+        ] {
+            assert_eq!(loaded.covers(name), covered, "{name}");
+        }
+    }
+
+    #[test]
     fn chain_and_key_may_share_a_file_that_starts_with_a_byte_order_mark() {
         let scratch = Scratch::new();
         let (pem, key) = made(&["a.example"], P256);
         let both = scratch.write("both.pem", format!("\u{feff}{pem}{key}").replace('\n', "\r\n"));
-        assert_eq!(load(&both, &both).unwrap().names, ["a.example"]);
+        assert_eq!(load_pem(&both, &both).unwrap().names, ["a.example"]);
     }
 
     #[test]

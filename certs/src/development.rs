@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsag
 use tidegate_host::write_private;
 use time::{Duration, OffsetDateTime};
 
-use crate::{Certificate, CertificateError, load};
+use crate::{Certificate, CertificateError, certificate::load_pem as load};
 
 /// Every one is for these, so that the first try on the machine itself works.
 const ALWAYS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];

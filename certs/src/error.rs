@@ -52,6 +52,22 @@ pub enum CertificateError {
         /// What may be the reason.
         hint: &'static str,
     },
+    /// The PFX file cannot be opened.
+    #[error("{}: the password is wrong", path.display())]
+    PfxPassword {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The variable that should hold the PFX file's password does not.
+    #[error("{}: the password cannot be had: the environment variable {name} {problem}", path.display())]
+    PfxVariable {
+        /// The file.
+        path: PathBuf,
+        /// The variable.
+        name: String,
+        /// Why.
+        problem: &'static str,
+    },
     /// The development certificate cannot be made.
     #[error("failed to make a self-signed certificate for {}", names.join(", "))]
     Generate {

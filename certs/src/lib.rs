@@ -1,20 +1,27 @@
-//! Certificates: loading them from PEM files, choosing one by the name a client asks for, making a
-//! self-signed one for development, and the TLS settings of Tidegate's listeners.
+//! Certificates: loading them from PEM and PFX files with their OCSP responses, choosing one by the name a
+//! client asks for, verifying clients' own, making a self-signed one for development, and the TLS settings
+//! of Tidegate's listeners.
 //!
 //! Used by the proxy and by the command's check. It never watches files: whoever reloads calls
-//! [`load`] again and hands the result to [`Store::replace`]. It never verifies that a chain leads
-//! anywhere, which is the client's affair.
+//! [`load`] again and hands the result to [`Store::replace`]. It never verifies that a server's chain
+//! leads anywhere, which is the client's affair.
 
 mod certificate;
+mod client;
 mod development;
 mod error;
+mod ocsp;
+mod pem;
+mod pfx;
 mod server;
 mod store;
 #[cfg(test)]
 mod testing;
 
 pub use certificate::{Certificate, load};
+pub use client::{ClientIdentity, ClientVerifier, client_verifier, identify};
 pub use development::development;
 pub use error::CertificateError;
+pub use ocsp::Staple;
 pub use server::server_config;
 pub use store::Store;

@@ -4,22 +4,30 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::server::ServerSessionMemoryCache;
+use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use tidegate_site::TlsProfile;
 
-use crate::Store;
+use crate::{ClientVerifier, Store};
 
 /// Sessions kept for clients that resume without tickets. Few do; each takes about a kilobyte.
 const SESSIONS: usize = 4096;
 
-/// TLS 1.2 and 1.3 with the certificates of `store`, HTTP/2 before HTTP/1.1.
-pub fn server_config(store: Arc<Store>) -> Arc<ServerConfig> {
+/// The profile's TLS with the certificates of `store`, HTTP/2 before HTTP/1.1. What it has agreed upon with a
+/// client is resumed by it alone: one with other demands on clients has other secrets.
+pub fn server_config(store: Arc<Store>, profile: TlsProfile, clients: Option<ClientVerifier>) -> Arc<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let versions: &[_] = match profile {
+        TlsProfile::Modern => &[&TLS13],
+        TlsProfile::Intermediate => &[&TLS13, &TLS12],
+    };
     #[expect(
         clippy::expect_used,
         reason = "fails only for a provider without a cipher suite of a version; ring has both"
     )]
-    let builder = builder.with_safe_default_protocol_versions().expect("ring serves TLS 1.2 and 1.3");
-    let mut config = builder.with_no_client_auth().with_cert_resolver(store);
+    let builder = builder.with_protocol_versions(versions).expect("ring serves TLS 1.2 and 1.3");
+    let clients = clients.map_or_else(WebPkiClientVerifier::no_client_auth, |clients| clients.0);
+    let mut config = builder.with_client_cert_verifier(clients).with_cert_resolver(store);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ignore_client_order = true;
     config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
@@ -39,6 +47,10 @@ mod tests {
     use super::*;
     use crate::testing::Scratch;
     use crate::{Certificate, development};
+
+    fn intermediate(store: Store) -> Arc<ServerConfig> {
+        server_config(Arc::new(store), TlsProfile::Intermediate, None)
+    }
 
     fn client(
         trusted: &Certificate,
@@ -84,7 +96,7 @@ mod tests {
     fn both_versions_are_served_and_http_2_is_preferred() {
         let scratch = Scratch::new();
         let certificate = development(&scratch.0, &[]).unwrap();
-        let server = server_config(Arc::new(Store::new(vec![certificate.clone()])));
+        let server = intermediate(Store::new(vec![certificate.clone()]));
         for (version, number) in
             [(&version::TLS12, ProtocolVersion::TLSv1_2), (&version::TLS13, ProtocolVersion::TLSv1_3)]
         {
@@ -102,7 +114,7 @@ mod tests {
     fn a_client_that_returns_resumes_its_session() {
         let scratch = Scratch::new();
         let certificate = development(&scratch.0, &[]).unwrap();
-        let server = server_config(Arc::new(Store::new(vec![certificate.clone()])));
+        let server = intermediate(Store::new(vec![certificate.clone()]));
         for version in [&version::TLS12, &version::TLS13] {
             let config = client(&certificate, version, &["h2"]);
             let (first, _) = handshake(Arc::clone(&config), &server, "localhost");
@@ -117,7 +129,7 @@ mod tests {
         let scratch = Scratch::new();
         let one = development(&scratch.0.join("one"), &[]).unwrap();
         let two = development(&scratch.0.join("two"), &["*.shop.example".to_owned()]).unwrap();
-        let server = server_config(Arc::new(Store::new(vec![one.clone(), two.clone()])));
+        let server = intermediate(Store::new(vec![one.clone(), two.clone()]));
         let (client_end, _) = handshake(client(&two, &version::TLS13, &[]), &server, "www.shop.example");
         assert_eq!(client_end.peer_certificates().unwrap(), two.key.cert);
         // An address is never sent as a name: the default it is.

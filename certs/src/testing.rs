@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
 use time::OffsetDateTime;
 
-use crate::{Certificate, load};
+use crate::Certificate;
+use crate::certificate::load_pem as load;
 
 pub(crate) const P256: &SignatureAlgorithm = &rcgen::PKCS_ECDSA_P256_SHA256;
 pub(crate) const ED25519: &SignatureAlgorithm = &rcgen::PKCS_ED25519;

@@ -34,7 +34,7 @@ pub(crate) struct Control {
     /// Everything shared.
     pub(crate) shared: Arc<Shared>,
     /// How configuration is loaded and put in force.
-    pub(crate) reload: Reload,
+    pub(crate) reload: Arc<Reload>,
     /// Workers on which nothing runs any more.
     pub(crate) drained: mpsc::Receiver<Drained>,
     /// Requests for a reload that came to this process (SIGHUP).
@@ -134,6 +134,7 @@ impl Control {
                     Lines::write(writer, &ToServer::Drained { app, generation }).await?;
                 }
                 Some(()) = self.reload_wanted.recv() => Lines::write(writer, &ToServer::Reload).await?,
+                () = self.reload.news.notified() => Lines::write(writer, &ToServer::Report(self.report())).await?,
                 _ = sweep.tick() => self.shared.apps.sweep(),
             }
         }
@@ -155,7 +156,7 @@ impl Control {
             }
             FromServer::SlotBack { app, dispatch, .. } => self.shared.apps.slot_back(&app, dispatch),
             FromServer::Prepare { reload, digest } => {
-                let error = match self.reload.prepare(&self.file, &digest, &self.shared).await {
+                let error = match self.reload.prepare(&self.file, &digest, self.shared.live.load_full()).await {
                     Ok(next) => {
                         *prepared = Some((reload, next));
                         None

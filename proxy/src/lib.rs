@@ -37,20 +37,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use tidegate_contract::ListenerReport;
 use tidegate_host::{Progress, Signal};
-use tidegate_site::{Protocol, Site};
-use tokio::net::TcpListener;
+use tidegate_site::Site;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::access::Access;
 use crate::buffer::Buffers;
 use crate::control::Control;
-use crate::metrics::{Metrics, Readiness};
+use crate::listener::addresses::Addresses;
+use crate::listener::places::Places;
+use crate::metrics::Metrics;
 use crate::reload::Reload;
-use crate::shared::{Live, Shared, Tasks};
+use crate::shared::{Shared, Tasks};
 use crate::traffic::{Maintenance, Traffic};
 use crate::upstream::Apps;
 
@@ -86,84 +85,42 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
     }
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let (drained_sender, drained) = mpsc::channel(DRAINED);
-    let certificates = reload::certificates(&site).context("cannot load certificates")?;
-    let store = Arc::new(tidegate_certs::Store::new(Vec::new()));
-    let tls = TlsAcceptor::from(tidegate_certs::server_config(Arc::clone(&store)));
-    let mut bound = Vec::new();
-    for listener in &site.listeners {
-        bound.push(listener::bind(listener).with_context(|| format!("cannot listen on {}", listener.address))?);
-    }
-    listener::resolve_redirects(&mut bound);
-    let metrics_socket = match site.metrics {
-        None => None,
-        Some(address) => {
-            let socket = tidegate_host::listen_tcp(address)
-                .with_context(|| format!("cannot listen on {address} (key metrics)"))?;
-            Some(TcpListener::from_std(socket)?)
-        }
-    };
-    let metrics_address = match &metrics_socket {
-        None => None,
-        Some(socket) => Some(socket.local_addr()?.to_string()),
-    };
-    let reports = bound.iter().map(report).collect();
-    let configured = site.listeners.clone();
+    let reload = Arc::new(Reload::new(Arc::clone(&metrics)));
+    let prepared = reload.plan(site.clone(), None)?;
     let endpoint = site.control_endpoint();
     let file = site.file.clone();
     let apps = Apps::new(Arc::clone(&metrics), drained_sender);
-    apps.configure(&site);
     buffer::clear(&site.limits.buffer.directory);
     let shared = Arc::new(Shared {
         apps,
         buffers: Buffers::new(metrics.buffers()),
         traffic: Traffic { maintenance: Maintenance::load(&site) },
         access: Access::start(site.log.format, site.log.access, &metrics).context("cannot start the access log")?,
-        // Every listener holds a permit for the connection it waits for.
-        connections: Arc::new(Semaphore::new(site.limits.connections + site.listeners.len())),
-        live: ArcSwap::from_pointee(Live::new(site, None, &metrics)),
+        places: Places::new(site.limits.connections),
+        addresses: Addresses::default(),
+        live: ArcSwap::new(prepared.live()),
         metrics: Arc::clone(&metrics),
-        handshakes: Arc::new(Semaphore::new(listener::HANDSHAKES)),
+        handshakes: Arc::new(Semaphore::new(listener::connection::HANDSHAKES)),
         tasks: Tasks::new(),
     });
-    reload::show_certificates(&certificates, &shared);
-    reload::show_maintenance(&shared);
-    store.replace(certificates);
-    for listener in &bound {
-        info!(address = %listener.address, protocol = protocol(listener.protocol), "listening");
-    }
+    reload.commit(prepared, &shared);
 
     tidegate_host::tell_service_manager(Progress::Serving);
-    let (stop, shutdown) = watch::channel(false);
     let (reload_sender, reload_wanted) = mpsc::channel(1);
-    let reload = Reload { store, listeners: configured, bound: reports, metrics: metrics_address };
-    let control = Control { endpoint, file, shared: Arc::clone(&shared), reload, drained, reload_wanted };
+    let control =
+        Control { endpoint, file, shared: Arc::clone(&shared), reload: Arc::clone(&reload), drained, reload_wanted };
     // The control channel outlives the drain: requests under way may still need their slots.
     let (stop_control, control_shutdown) = watch::channel(false);
-    let control = tokio::spawn(control.run(control_shutdown.clone()));
-    let readiness = {
-        let shared = Arc::clone(&shared);
-        move || Readiness {
-            apps: shared.apps.readiness(),
-            maintenance: shared.traffic.maintenance.report(&shared.live.load().site),
-        }
-    };
-    let metrics_task =
-        metrics_socket.map(|socket| tokio::spawn(metrics::serve(socket, metrics, readiness, control_shutdown)));
-    let listeners: Vec<_> = bound
-        .into_iter()
-        .map(|listener| tokio::spawn(listener.serve(Arc::clone(&shared), tls.clone(), shutdown.clone())))
-        .collect();
+    let watching =
+        tokio::spawn(listener::watch::run(Arc::clone(&reload), Arc::clone(&shared), control_shutdown.clone()));
+    let control = tokio::spawn(control.run(control_shutdown));
 
     wait_for_stop(options.stop_on_stdin_end, reload_sender).await?;
 
     tidegate_host::tell_service_manager(Progress::Stopping);
     let limit = shared.live.load().site.limits.drain_timeout;
     info!(tasks = shared.tasks.count(), "stopping: finishing what is under way");
-    stop.send_replace(true);
-    for listener in listeners {
-        // A panic in the accept loop has been logged by the panic hook.
-        let _ = listener.await;
-    }
+    reload.stop_listeners().await;
     if tokio::time::timeout(limit, shared.tasks.ended()).await.is_err() {
         warn!(
             tasks = shared.tasks.count(),
@@ -173,10 +130,8 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
     }
     stop_control.send_replace(true);
     let farewell = async {
-        let _ = control.await;
-        if let Some(task) = metrics_task {
-            let _ = task.await;
-        }
+        let _ = tokio::join!(control, watching);
+        reload.stop_figures().await;
     };
     let _ = tokio::time::timeout(FAREWELL, farewell).await;
     shared.access.close();
@@ -205,31 +160,5 @@ async fn wait_for_stop(stop_on_stdin_end: bool, reload: mpsc::Sender<()>) -> any
             },
             () = &mut stdin_end => return Ok(()),
         }
-    }
-}
-
-fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Https => "https",
-        Protocol::Http => "http",
-        Protocol::Redirect { .. } => "redirect",
-    }
-}
-
-fn report(listener: &listener::Bound) -> ListenerReport {
-    let tls = listener.protocol == Protocol::Https;
-    let scheme = if tls { "https" } else { "http" };
-    let host = match listener.address.ip() {
-        ip if ip.is_unspecified() || ip.is_loopback() => "localhost".to_owned(),
-        std::net::IpAddr::V4(ip) => ip.to_string(),
-        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-    };
-    let port = listener.address.port();
-    let port = if port == if tls { 443 } else { 80 } { String::new() } else { format!(":{port}") };
-    ListenerReport {
-        address: listener.address.to_string(),
-        url: format!("{scheme}://{host}{port}/"),
-        tls,
-        redirects: matches!(listener.protocol, Protocol::Redirect { .. }),
     }
 }

@@ -1,66 +1,213 @@
-//! Loading a configuration and putting it in force, at start and on reload.
+//! Loading a configuration and putting it in force, at start, on reload, and its certificates when their files change.
+//! Whatever can fail happens before anything changes.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use tidegate_certs::{Certificate, Store};
-use tidegate_contract::{CertificateReport, ListenerReport, ProxyReport};
-use tidegate_site::{Listener, Protocol, Site};
-use tracing::info;
+use anyhow::Context as _;
+use parking_lot::Mutex;
+use tidegate_certs::{Certificate, Staple, Store};
+use tidegate_contract::{CertificateReport, ProxyReport};
+use tidegate_site::Site;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::{info, warn};
 
-use crate::metrics::CertificateExpiry;
+use crate::listener::set::{Listeners, Plan};
+use crate::listener::tls::{self, Material};
+use crate::metrics::{self, CertificateExpiry, Metrics, Readiness};
 use crate::shared::{Live, Shared};
 
-/// What a reload needs to know of the running proxy.
+/// What is in force beside [`Shared::live`], and how it is replaced.
 #[derive(Debug)]
 pub(crate) struct Reload {
-    /// Certificates in force.
-    pub(crate) store: Arc<Store>,
-    /// Listeners as configured when they were bound; a reload cannot change them yet.
-    pub(crate) listeners: Vec<Listener>,
-    /// Listeners as bound.
-    pub(crate) bound: Vec<ListenerReport>,
-    /// Address of the metrics listener.
-    pub(crate) metrics: Option<String>,
+    metrics: Arc<Metrics>,
+    store: Arc<Store>,
+    listeners: Listeners,
+    figures: Mutex<Option<Figures>>,
+    /// Of the files that the certificates in force came from. Locked while certificates or a site are put in force.
+    tls: Mutex<[u8; 32]>,
+    /// There is something new to report.
+    pub(crate) news: Notify,
+}
+
+/// The metrics listener that serves.
+#[derive(Debug)]
+struct Figures {
+    configured: SocketAddr,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
 }
 
 /// A configuration that was loaded and can be put in force without fail.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    live: Live,
-    certificates: Vec<Certificate>,
+    live: Arc<Live>,
+    listeners: Plan,
+    material: Material,
+    figures: PlannedFigures,
+}
+
+/// What becomes of the metrics listener.
+#[derive(Debug)]
+enum PlannedFigures {
+    Same,
+    None,
+    New(SocketAddr, TcpListener),
+}
+
+impl Prepared {
+    /// The configuration itself.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
+    }
 }
 
 impl Reload {
-    /// Loads the file whose digest the app server named, with its certificates.
-    pub(crate) async fn prepare(&self, file: &Path, digest: &str, shared: &Arc<Shared>) -> Result<Prepared, String> {
-        let file = file.to_owned();
-        let loaded = tokio::task::spawn_blocking(move || {
+    /// Nothing is in force yet.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            store: Arc::new(Store::new(Vec::new())),
+            listeners: Listeners::default(),
+            figures: Mutex::default(),
+            tls: Mutex::default(),
+            news: Notify::new(),
+        }
+    }
+
+    /// Reads the site's certificates and binds what is not bound yet. `before` is what is in force. Blocks; needs the
+    /// runtime.
+    pub(crate) fn plan(&self, site: Site, before: Option<&Live>) -> anyhow::Result<Prepared> {
+        let material =
+            Material::load(&site, &self.store, &self.listeners.configs()).context("cannot load certificates")?;
+        let listeners = self.listeners.plan(&site)?;
+        let figures = self.plan_figures(site.metrics)?;
+        Ok(Prepared { live: Arc::new(Live::new(site, before, &self.metrics)), listeners, material, figures })
+    }
+
+    fn plan_figures(&self, wanted: Option<SocketAddr>) -> io::Result<PlannedFigures> {
+        let running = self.figures.lock();
+        match wanted {
+            None => Ok(PlannedFigures::None),
+            Some(address) if running.as_ref().is_some_and(|running| running.configured == address) => {
+                Ok(PlannedFigures::Same)
+            }
+            Some(address) => {
+                let bound = tidegate_host::listen_tcp(address).and_then(TcpListener::from_std);
+                let bound = bound.map_err(|error| io::Error::new(error.kind(), format!("{error} (key metrics)")))?;
+                Ok(PlannedFigures::New(address, bound))
+            }
+        }
+    }
+
+    /// Loads the file whose digest the app server named, with its certificates and new listeners.
+    pub(crate) async fn prepare(
+        self: &Arc<Self>,
+        file: &Path,
+        digest: &str,
+        before: Arc<Live>,
+    ) -> Result<Prepared, String> {
+        let (file, digest, reload) = (file.to_owned(), digest.to_owned(), Arc::clone(self));
+        let prepared = spawn_blocking(move || {
             let site = tidegate_site::load(&file).map_err(|error| error.to_string())?;
-            let certificates = certificates(&site).map_err(|error| error.to_string())?;
-            Ok::<_, String>((site, certificates))
+            if site.digest != digest {
+                return Err(format!("{} changed while it was being reloaded: try again", site.file.display()));
+            }
+            reload.plan(site, Some(&before)).map_err(|error| format!("{error:#}"))
         });
-        let (site, certificates) = loaded.await.map_err(|error| error.to_string())??;
-        if site.digest != digest {
-            return Err(format!("{} changed while it was being reloaded: try again", site.file.display()));
-        }
-        let running = shared.live.load();
-        if site.listeners != self.listeners || site.metrics != running.site.metrics {
-            return Err("listeners and the metrics address cannot be changed by a reload: restart the proxy".to_owned());
-        }
-        Ok(Prepared { live: Live::new(site, Some(&running), &shared.metrics), certificates })
+        prepared.await.map_err(|error| error.to_string())?
     }
 
     /// Puts a prepared configuration in force.
-    pub(crate) fn commit(&self, prepared: Prepared, shared: &Shared) {
-        let Prepared { live, certificates } = prepared;
+    pub(crate) fn commit(&self, prepared: Prepared, shared: &Arc<Shared>) {
+        let Prepared { live, listeners, material, figures } = prepared;
+        let mut tls = self.tls.lock();
         shared.apps.configure(&live.site);
-        show_certificates(&certificates, shared);
-        self.store.replace(certificates);
+        self.show(&material, shared, &mut tls);
         shared.access.configure(live.site.log.format, live.site.log.access);
         tidegate_log::init("proxy", &live.site.log);
-        shared.live.store(Arc::new(live));
+        shared.places.resize(live.site.limits.connections);
+        shared.live.store(live);
         show_maintenance(shared);
+        self.listeners.commit(listeners, material.configs, shared);
+        self.commit_figures(figures, shared);
+    }
+
+    fn commit_figures(&self, planned: PlannedFigures, shared: &Arc<Shared>) {
+        let mut running = self.figures.lock();
+        let next = match planned {
+            PlannedFigures::Same => return,
+            PlannedFigures::None => None,
+            PlannedFigures::New(configured, socket) => {
+                let address = socket.local_addr().unwrap_or(configured);
+                let (stop, stopped) = watch::channel(false);
+                let readiness = {
+                    let shared = Arc::clone(shared);
+                    move || Readiness {
+                        apps: shared.apps.readiness(),
+                        maintenance: shared.traffic.maintenance.report(&shared.live.load().site),
+                    }
+                };
+                let task = tokio::spawn(metrics::serve(socket, Arc::clone(&shared.metrics), readiness, stopped));
+                Some(Figures { configured, address, stop, task })
+            }
+        };
+        // The task ends by itself; it has nothing that anyone waits for.
+        if let Some(before) = std::mem::replace(&mut *running, next) {
+            before.stop.send_replace(true);
+        }
+    }
+
+    /// Reads the certificates of the site in force again and puts them in force.
+    pub(crate) async fn load_certificates(self: &Arc<Self>, live: &Arc<Live>, shared: &Shared) -> Result<(), String> {
+        let (reload, site) = (Arc::clone(self), Arc::clone(live));
+        let loaded = spawn_blocking(move || {
+            let material = Material::load(&site.site, &reload.store, &reload.listeners.configs());
+            material.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+        });
+        let material = loaded.await.map_err(|error| error.to_string())??;
+        let mut tls = self.tls.lock();
+        // A site that came into force meanwhile has read its own.
+        if Arc::ptr_eq(&shared.live.load_full(), live) {
+            self.show(&material, shared, &mut tls);
+            self.listeners.change_tls(material.configs);
+            self.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// What the certificates in force were read from, and when the first of their OCSP responses expires.
+    pub(crate) fn tls_in_force(&self) -> ([u8; 32], Option<i64>) {
+        let tls = self.tls.lock();
+        (*tls, tls::staples_end(&self.store.certificates()))
+    }
+
+    /// Puts certificates in force, in handshakes and in the metrics.
+    fn show(&self, material: &Material, shared: &Shared, digest: &mut [u8; 32]) {
+        let expiry: Vec<CertificateExpiry> = material
+            .certificates
+            .iter()
+            .map(|certificate| CertificateExpiry {
+                source: certificate.source.clone(),
+                name: certificate.names.first().cloned().unwrap_or_default(),
+                not_after: certificate.not_after,
+            })
+            .collect();
+        shared.metrics.set_certificates(&expiry);
+        for certificate in &material.certificates {
+            match &certificate.staple {
+                Some(Staple::Ignored(reason)) => warn!(%reason, "OCSP response left out"),
+                Some(Staple::Sent { .. }) => info!(certificate = %certificate.source, "OCSP response stapled"),
+                None => {}
+            }
+        }
+        self.store.replace(material.certificates.clone());
+        *digest = material.digest;
     }
 
     /// What the proxy serves now.
@@ -74,43 +221,30 @@ impl Reload {
         ProxyReport {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            listeners: self.bound.clone(),
+            listeners: self.listeners.report(),
             certificates: self.store.certificates().iter().map(certificate).collect(),
-            metrics: self.metrics.clone(),
+            metrics: self.figures.lock().as_ref().map(|figures| figures.address.to_string()),
             digest: shared.live.load().site.digest.clone(),
         }
     }
-}
 
-/// Loads the site's certificates; without any, the self-signed one for development.
-pub(crate) fn certificates(site: &Site) -> Result<Vec<Certificate>, tidegate_certs::CertificateError> {
-    if !site.listeners.iter().any(|listener| listener.protocol == Protocol::Https) {
-        return Ok(Vec::new());
+    /// Ends the listeners; returns when none accepts any more.
+    pub(crate) async fn stop_listeners(&self) {
+        self.listeners.stop().await;
     }
-    if site.certificates.is_empty() {
-        let names: Vec<String> =
-            site.hosts.iter().flat_map(|host| host.names.iter()).filter(|name| *name != "*").cloned().collect();
-        let certificate = tidegate_certs::development(&site.state_dir, &names)?;
-        info!(source = %certificate.source, "no certificate configured: using a self-signed one for development");
-        return Ok(vec![certificate]);
+
+    /// Ends the metrics listener.
+    pub(crate) async fn stop_figures(&self) {
+        let figures = self.figures.lock().take();
+        if let Some(figures) = figures {
+            figures.stop.send_replace(true);
+            // A panic in it has been logged by the panic hook.
+            let _ = figures.task.await;
+        }
     }
-    site.certificates.iter().map(|files| tidegate_certs::load(&files.certificate, &files.key)).collect()
 }
 
 /// Shows in the metrics which hosts are closed.
 pub(crate) fn show_maintenance(shared: &Shared) {
     shared.metrics.set_maintenance(&shared.traffic.maintenance.report(&shared.live.load().site));
-}
-
-/// Shows the certificates' expiry in the metrics.
-pub(crate) fn show_certificates(certificates: &[Certificate], shared: &Shared) {
-    let expiry: Vec<CertificateExpiry> = certificates
-        .iter()
-        .map(|certificate| CertificateExpiry {
-            source: certificate.source.clone(),
-            name: certificate.names.first().cloned().unwrap_or_default(),
-            not_after: certificate.not_after,
-        })
-        .collect();
-    shared.metrics.set_certificates(&expiry);
 }

@@ -8,6 +8,8 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
 use crate::buffer::Buffers;
+use crate::listener::addresses::Addresses;
+use crate::listener::places::Places;
 use crate::metrics::Metrics;
 use crate::request::route::Router;
 use crate::static_files::StaticRoutes;
@@ -54,8 +56,10 @@ pub(crate) struct Shared {
     pub(crate) buffers: Arc<Buffers>,
     /// The access log.
     pub(crate) access: Access,
-    /// Permits of `limits.connections`.
-    pub(crate) connections: Arc<Semaphore>,
+    /// `limits.connections`.
+    pub(crate) places: Arc<Places>,
+    /// `limits.connections_per_address`.
+    pub(crate) addresses: Addresses,
     /// Turns of TLS handshakes.
     pub(crate) handshakes: Arc<Semaphore>,
     /// Connections and streams being served.

@@ -143,16 +143,6 @@ async fn code_that_cannot_be_imported_changes_nothing_and_is_explained() {
 }
 
 #[tokio::test]
-async fn a_changed_listener_needs_a_restart() {
-    let mut running = first("listener").await;
-    running.site.change("listeners", "[{ address: '127.0.0.1:0', protocol: http }]");
-    running.site.write();
-    let finished = reload(&running).await;
-    assert_eq!(finished.code, 1, "{finished:?}");
-    assert_unchanged(&running, &finished, "listeners").await;
-}
-
-#[tokio::test]
 async fn a_new_certificate_is_presented_to_new_connections() {
     let make = || {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

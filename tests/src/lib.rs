@@ -6,6 +6,7 @@
 //! | [`site`] | a site's directory and its `tidegate.yaml` |
 //! | [`running`] | the programs of a site that runs, and what can be asked of them |
 //! | [`program`] | one program with its log; the `tidegate` command |
+//! | [`authority`] | certificates of a test's own authority |
 //! | [`client`] | HTTP/1.1 over bytes, HTTP/2, TLS |
 //! | [`metrics`] | Prometheus' text format |
 //! | [`wait`] | waiting for a condition, never for a time |
@@ -15,6 +16,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod authority;
 pub mod client;
 pub mod metrics;
 pub mod process;

@@ -112,7 +112,7 @@ fn certificates(site: &Site, now: OffsetDateTime, report: &mut Report) {
         report.line(Verdict::Good, "certificate", format_args!("self-signed for development, kept in {directory}"));
     }
     for files in &site.certificates {
-        match tidegate_certs::load(&files.certificate, &files.key) {
+        match tidegate_certs::load(files) {
             Ok(certificate) => {
                 let (verdict, text) = validity(&certificate, now);
                 report.line(verdict, "certificate", text);

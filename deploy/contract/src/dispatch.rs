@@ -6,11 +6,12 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
-use crate::Cause;
+use crate::{Cause, ClientCertificate};
 
 /// Name of the internal header, in both directions.
 pub const INTERNAL_HEADER: &str = "x-tidegate";
@@ -48,6 +49,8 @@ pub struct Dispatch {
     pub original: Option<String>,
     /// The name of the user whose password the proxy has checked; not empty.
     pub user: Option<String>,
+    /// The certificate the client has shown, on a listener that asks for one.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// Why an internal header could not be read.
@@ -78,6 +81,10 @@ impl Dispatch {
             if let Some(value) = value {
                 let _ = write!(out, " {key}={}", utf8_percent_encode(value, kept));
             }
+        }
+        if let Some(certificate) = &self.client_certificate {
+            out.push_str(" c=");
+            out.push_str(&certificate.encode());
         }
         out
     }
@@ -110,6 +117,7 @@ impl Dispatch {
                 request_id: next("r")?.1.to_owned(),
                 original: None,
                 user: None,
+                client_certificate: None,
             }
         };
         for field in fields {
@@ -119,6 +127,10 @@ impl Dispatch {
                 ("u", name) => {
                     let name = percent_decode_str(name).decode_utf8().map_err(|_| malformed())?;
                     dispatch.user = Some(name.into_owned());
+                }
+                ("c", certificate) => {
+                    let certificate = ClientCertificate::parse(certificate).ok_or_else(malformed)?;
+                    dispatch.client_certificate = Some(Arc::new(certificate));
                 }
                 _ => return Err(malformed()),
             }
@@ -177,6 +189,7 @@ mod tests {
             request_id: "a-1".to_owned(),
             original: None,
             user: None,
+            client_certificate: None,
         }
     }
 
@@ -186,6 +199,7 @@ mod tests {
         let with_more = Dispatch {
             original: Some("/a%20b?c=%C3%A9".to_owned()),
             user: Some("Zo\u{eb} 100% = r=1".to_owned()),
+            client_certificate: Some(Arc::new(ClientCertificate::None)),
             ..dispatch()
         };
         for dispatch in [dispatch(), with_empty_mount, with_more] {

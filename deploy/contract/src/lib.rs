@@ -5,6 +5,7 @@
 //! docs/architecture.md tells in which order the messages flow.
 
 mod cause;
+mod client;
 mod dispatch;
 mod inspect;
 mod launch;
@@ -13,6 +14,7 @@ mod maintenance;
 mod message;
 
 pub use cause::Cause;
+pub use client::ClientCertificate;
 pub use dispatch::{Dispatch, DispatchError, INTERNAL_HEADER, Outcome};
 pub use inspect::{Frame, InFlight, InspectReport, Inspection, WorkerReport};
 pub use launch::{LAUNCH_VARIABLE, Launch, Mode};

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::checked::{Level, LogFormat, Mount, Priority, Recycle, Replace};
+use crate::checked::{Level, LogFormat, Mount, Priority, Recycle, Replace, TlsProfile};
 
 /// The only version of the file's format.
 pub(crate) const VERSION: u64 = 1;
@@ -17,6 +17,16 @@ pub(crate) const HTTPS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPEC
 
 /// People type addresses without a scheme: they should get to the site.
 pub(crate) const REDIRECT: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8080);
+
+/// Every client of the last ten years speaks 1.2 or 1.3, and what is weak in 1.2 is not spoken.
+pub(crate) const TLS_PROFILE: TlsProfile = TlsProfile::Intermediate;
+
+/// A renewed certificate is in use before anyone looks, and a look is a question to the file system
+/// for each file.
+pub(crate) const TLS_WATCH: Option<Duration> = Some(Duration::from_secs(5));
+
+/// More often is more than file systems' times can tell.
+pub(crate) const TLS_WATCH_LEAST: Duration = Duration::from_millis(100);
 
 /// Loopback: figures about a site are not for its visitors.
 pub(crate) const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9145);
@@ -121,6 +131,9 @@ pub(crate) const CANCEL_WHEN_CLIENT_GONE: bool = false;
 
 /// Bounds memory at some hundreds of megabytes even if every connection is busy.
 pub(crate) const CONNECTIONS: usize = 20_000;
+
+/// Off: whole offices and hospitals come from one address, and a limit that is too low locks all of them out.
+pub(crate) const CONNECTIONS_PER_ADDRESS: Option<usize> = None;
 
 /// A handshake is two round trips; on the worst mobile link that is seconds.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -99,6 +99,7 @@ impl Metrics {
         families.config_last_reload_success.set(now());
         for result in ["ok", "failed"] {
             families.config_reloads.with_label_values(&[result]);
+            families.certificate_reloads.with_label_values(&[result]);
         }
         Arc::new(Self {
             http: HttpMetrics::new(&families),
@@ -139,10 +140,31 @@ impl Metrics {
         listener
     }
 
+    /// Removes a listener that a reload took away. Handles still held count on unseen.
+    pub(crate) fn forget_listener(&self, address: &str) {
+        if self.listeners.lock().remove(address).is_some() {
+            ListenerMetrics::forget(&self.families, address);
+        }
+    }
+
+    /// Counts a look that found changed certificates and loaded them (`true`), or could not.
+    pub(crate) fn certificates_reloaded(&self, success: bool) {
+        let result = if success { "ok" } else { "failed" };
+        self.families.certificate_reloads.with_label_values(&[result]).inc();
+        self.families.certificate_reload_failed.set(i64::from(!success));
+    }
+
+    /// The files of certificates are no longer such that they cannot be loaded.
+    pub(crate) fn certificates_loadable(&self) {
+        self.families.certificate_reload_failed.set(0);
+    }
+
     /// Replaces what is known about loaded certificates.
     pub(crate) fn set_certificates<'a>(&self, certificates: impl IntoIterator<Item = &'a CertificateExpiry>) {
         let family = &self.families.certificate_expiry;
         family.reset();
+        self.families.certificate_last_reload_success.set(now());
+        self.certificates_loadable();
         for certificate in certificates {
             let labels = [certificate.source.as_str(), certificate.name.as_str()];
             family.with_label_values(&labels).set(certificate.not_after);

@@ -73,6 +73,8 @@ pub(crate) enum Version {
 pub(crate) struct ListenerMetrics {
     connections: IntGauge,
     accepted: IntCounter,
+    refused: IntCounter,
+    idle_closed: IntCounter,
     handshakes: [IntCounter; Handshake::ALL.len()],
 }
 
@@ -82,6 +84,8 @@ impl ListenerMetrics {
         Self {
             connections: families.listener_connections.with_label_values(&[address]),
             accepted: families.listener_accepted.with_label_values(&[address]),
+            refused: families.listener_refused.with_label_values(&[address, "address"]),
+            idle_closed: families.listener_idle_closed.with_label_values(&[address]),
             handshakes,
         }
     }
@@ -90,6 +94,28 @@ impl ListenerMetrics {
     pub(crate) fn accepted(&self) -> Held {
         self.accepted.inc();
         Held::new(&self.connections)
+    }
+
+    /// A connection was closed at once: its address has too many.
+    pub(crate) fn refused(&self) {
+        self.refused.inc();
+    }
+
+    /// So many idle connections were asked to make room for a newcomer.
+    pub(crate) fn idle_closed(&self, connections: usize) {
+        self.idle_closed.inc_by(connections as u64);
+    }
+
+    /// Removes the series of a listener that is gone. Handles still held count on unseen.
+    pub(super) fn forget(families: &Families, address: &str) {
+        // A series that was never made is as good as removed.
+        let _ = families.listener_connections.remove_label_values(&[address]);
+        let _ = families.listener_accepted.remove_label_values(&[address]);
+        let _ = families.listener_refused.remove_label_values(&[address, "address"]);
+        let _ = families.listener_idle_closed.remove_label_values(&[address]);
+        for end in Handshake::ALL {
+            let _ = families.tls_handshakes.remove_label_values(&[address, end.label()]);
+        }
     }
 
     /// A TLS handshake came to its end.

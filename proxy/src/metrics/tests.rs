@@ -70,6 +70,8 @@ fn series_have_the_documented_names_labels_and_values() {
     let listener = metrics.listener("[::]:8443");
     let client = listener.accepted();
     listener.handshake(Handshake::Timeout);
+    listener.refused();
+    listener.idle_closed(3);
     metrics.http.finished(Version::Http2, 499);
     metrics.http.failed(Cause::ClientClosed);
     metrics.http.http2_ended(proxy::Ended::Flood);
@@ -78,6 +80,7 @@ fn series_have_the_documented_names_labels_and_values() {
     metrics.files.finished(304);
     metrics.files.sent(30);
     metrics.reloaded(false);
+    metrics.certificates_reloaded(false);
     metrics.set_supervisor_connected(true);
     metrics.log_dropped().inc();
 
@@ -109,6 +112,10 @@ fn series_have_the_documented_names_labels_and_values() {
         (r#"tidegate_listener_accepted_total{listener="[::]:8443"}"#, "1"),
         (r#"tidegate_tls_handshakes_total{listener="[::]:8443",result="timeout"}"#, "1"),
         (r#"tidegate_tls_handshakes_total{listener="[::]:8443",result="ok"}"#, "0"),
+        (r#"tidegate_listener_refused_total{limit="address",listener="[::]:8443"}"#, "1"),
+        (r#"tidegate_listener_idle_closed_total{listener="[::]:8443"}"#, "3"),
+        (r#"tidegate_certificate_reloads_total{result="failed"}"#, "1"),
+        ("tidegate_certificate_reload_failed", "1"),
         (r#"tidegate_http_requests_total{protocol="http/2",status="4xx"}"#, "1"),
         (r#"tidegate_http_failures_total{cause="client_closed"}"#, "1"),
         (r#"tidegate_http2_ended_total{reason="flood"}"#, "1"),
@@ -213,6 +220,16 @@ fn a_slot_without_a_worker_is_down_until_a_reload_takes_it_away() {
     assert_eq!(up(1).as_deref(), Some("1"), "a draining worker is still shown");
     app.set_down_unless(|slot| slot == 0);
     assert_eq!([up(0).as_deref(), up(1).as_deref()], [Some("1"), None]);
+}
+
+#[test]
+fn a_listener_that_is_gone_leaves_no_series() {
+    let metrics = full();
+    let held = metrics.listener("[::]:8443").accepted();
+    metrics.forget_listener("[::]:8443");
+    metrics.forget_listener("never");
+    assert!(!encoded(&metrics).contains("[::]:8443"));
+    drop(held);
 }
 
 #[test]

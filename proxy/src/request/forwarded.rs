@@ -27,12 +27,14 @@ pub(crate) struct Origin {
     /// The host, with port if any, that a trusted proxy says the client asked for. `None`: the
     /// request's own.
     pub(crate) host: Option<String>,
+    /// Whether the one who connected is a trusted proxy.
+    pub(crate) by_trusted_proxy: bool,
 }
 
 /// Finds the origin of a request from `peer`, over TLS if `https`.
 pub(crate) fn origin(peer: SocketAddr, https: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
     let client = peer.ip().to_canonical();
-    let direct = Origin { client, client_port: peer.port(), https, host: None };
+    let direct = Origin { client, client_port: peer.port(), https, host: None, by_trusted_proxy: false };
     if !is_trusted(client, trusted) {
         return direct;
     }
@@ -43,7 +45,7 @@ pub(crate) fn origin(peer: SocketAddr, https: bool, headers: &HeaderMap, trusted
     } else {
         forwarded(headers)
     };
-    hops.walk(direct, trusted)
+    hops.walk(Origin { by_trusted_proxy: true, ..direct }, trusted)
 }
 
 /// Replaces what the request says about its origin by what is believed. The app sees one hop:
@@ -291,7 +293,13 @@ mod tests {
             ("x-real-ip", "6.6.6.6"),
             ("forwarded", "for=6.6.6.6"),
         ];
-        let origin = Origin { client: "192.0.2.1".parse().unwrap(), client_port: 9, https: true, host: None };
+        let origin = Origin {
+            client: "192.0.2.1".parse().unwrap(),
+            client_port: 9,
+            https: true,
+            host: None,
+            by_trusted_proxy: false,
+        };
         for (host, sent, port) in [
             ("shop.example", "shop.example", "443"),
             ("shop.example:444", "shop.example:444", "444"),

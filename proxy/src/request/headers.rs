@@ -37,6 +37,21 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
     strip(headers, |name, headers| is_hop_by_hop(name) || name == INTERNAL_HEADER || is_alias(name, headers));
 }
 
+/// Removes what only a server that has verified a client's certificate may say, however it is spelled: apps behind
+/// other servers were told of it in such fields.
+pub(crate) fn strip_client_identity(headers: &mut HeaderMap) {
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_client_identity(name.as_str())).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+}
+
+/// `SSL-Client-...` or `X-SSL-Client-...`.
+fn is_client_identity(name: &str) -> bool {
+    let name = name.strip_prefix("x-").or_else(|| name.strip_prefix("x_")).unwrap_or(name);
+    name.len() >= 11 && name.is_char_boundary(11) && dashed_is(&name[..11], "ssl-client-")
+}
+
 /// Removes from a worker's response what must not reach a client.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
     strip(headers, |name, _| is_hop_by_hop(name) || dashed_is(name, INTERNAL_HEADER));
@@ -188,6 +203,22 @@ mod tests {
             strip_request(&mut map);
             assert_eq!(names(&map), *left, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn nobody_claims_a_verified_certificate_in_any_spelling() {
+        let mut map = headers(&[
+            ("ssl-client-verify", "SUCCESS"),
+            ("ssl_client_s_dn", "CN=root"),
+            ("x-ssl-client-cert", "x"),
+            ("x_ssl_client_verify", "x"),
+            ("x-ssl_client-s-dn", "x"),
+            ("x_ssl-client-fingerprint", "x"),
+            ("ssl-client", "kept"),
+            ("x-ssl-clientele", "kept"),
+        ]);
+        strip_client_identity(&mut map);
+        assert_eq!(names(&map), ["ssl-client", "x-ssl-clientele"]);
     }
 
     #[test]

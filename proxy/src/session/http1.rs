@@ -19,6 +19,7 @@ use super::exchange::Exchange;
 use super::gate::Gate;
 use super::watched::Watched;
 use crate::listener::Origin;
+use crate::listener::places::Place;
 use crate::listener::stream::{ClientStream, close_lingering};
 use crate::request::error::Failure;
 use crate::request::guard::Framing;
@@ -32,6 +33,7 @@ const HEADER_BUFFER: usize = 2 << 10;
 pub(super) async fn serve(
     stream: ClientStream,
     origin: Origin,
+    place: Place,
     shared: Arc<Shared>,
     mut shutdown: watch::Receiver<bool>,
 ) {
@@ -46,8 +48,11 @@ pub(super) async fn serve(
         let limits = &waiting.site.limits;
         // A new connection has the header's time for its first byte too.
         let idle = if first { limits.header_timeout } else { limits.keep_alive };
+        if !first && buffer.is_empty() {
+            place.idle();
+        }
         first = false;
-        let read = Reading { stream: &mut stream, buffer: &mut buffer, limits, idle };
+        let read = Reading { stream: &mut stream, buffer: &mut buffer, place: &place, limits, idle };
         match read.header(&mut shutdown).await {
             Ok(Header::Complete { end, framing: Framing::Chunked }) => gate.watch(&buffer[end..]),
             Ok(Header::Complete { .. }) => {}
@@ -113,19 +118,22 @@ enum Header {
 struct Reading<'a> {
     stream: &'a mut Stream,
     buffer: &'a mut BytesMut,
+    place: &'a Place,
     limits: &'a tidegate_site::Limits,
     idle: Duration,
 }
 
 impl Reading<'_> {
     async fn header(self, shutdown: &mut watch::Receiver<bool>) -> io::Result<Header> {
-        let Self { stream, buffer, limits, idle } = self;
+        let Self { stream, buffer, place, limits, idle } = self;
         if buffer.is_empty() {
             buffer.reserve(HEADER_BUFFER);
             let read = tokio::select! {
                 read = timeout(idle, stream.read_buf(buffer)) => read,
                 _ = shutdown.wait_for(|stop| *stop) => return Ok(Header::Closed),
+                () = place.asked_to_end() => return Ok(Header::Closed),
             };
+            place.busy();
             match read {
                 Err(_) | Ok(Ok(0)) => return Ok(Header::Closed),
                 Ok(Ok(_)) => {}

@@ -24,6 +24,7 @@ use self::meter::{Meter, Over};
 use super::exchange::Exchange;
 use super::watched::Watched;
 use crate::listener::Origin;
+use crate::listener::places::Place;
 use crate::listener::stream::ClientStream;
 use crate::metrics::Ended;
 use crate::request;
@@ -46,6 +47,7 @@ const SEND_BUFFER: usize = 128 << 10;
 pub(super) async fn serve(
     stream: ClientStream,
     origin: Origin,
+    place: Place,
     shared: Arc<Shared>,
     mut shutdown: watch::Receiver<bool>,
 ) {
@@ -82,7 +84,7 @@ pub(super) async fn serve(
                 continue;
             }
             accepted = unless(&over, HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest))) => accepted,
-            () = idle(&streams, limits.keep_alive) => {
+            () = idle(&streams, &place, limits.keep_alive) => {
                 if stopping {
                     return;
                 }
@@ -99,6 +101,7 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
+                place.busy();
                 let origin = origin.clone();
                 let shared = Arc::clone(&shared);
                 let stream = streams.begin();
@@ -160,8 +163,10 @@ fn fault(error: &pingora_core::Error) -> Option<Ended> {
     (error.is_go_away() && error.is_library()).then_some(Ended::Protocol)
 }
 
-/// Resolves when no stream has been open for `time`.
-async fn idle(streams: &Tasks, time: Duration) {
+/// Resolves when no stream has been open for `time`, or none is and another connection needs the place.
+async fn idle(streams: &Tasks, place: &Place, time: Duration) {
     streams.ended().await;
-    tokio::time::sleep(time).await;
+    place.idle();
+    // Not being asked is no reason to end.
+    let _ = tokio::time::timeout(time, place.asked_to_end()).await;
 }

@@ -13,14 +13,21 @@ use tokio::sync::watch;
 
 pub(crate) use self::exchange::{ClientError, Exchange, Head, Length};
 use crate::listener::Origin;
+use crate::listener::places::Place;
 use crate::listener::stream::ClientStream;
 use crate::shared::Shared;
 
-/// Serves a connection until its end.
-pub(crate) async fn serve(stream: ClientStream, origin: Origin, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
+/// Serves a connection until its end, which `shutdown` asks for.
+pub(crate) async fn serve(
+    stream: ClientStream,
+    origin: Origin,
+    place: Place,
+    shared: Arc<Shared>,
+    shutdown: watch::Receiver<bool>,
+) {
     if stream.is_http2() {
-        http2::serve(stream, origin, shared, shutdown).await;
+        http2::serve(stream, origin, place, shared, shutdown).await;
     } else {
-        http1::serve(stream, origin, shared, shutdown).await;
+        http1::serve(stream, origin, place, shared, shutdown).await;
     }
 }

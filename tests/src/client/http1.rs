@@ -44,7 +44,8 @@ impl Connection {
         Self::over(stream, "localhost", None)
     }
 
-    pub(super) fn over(socket: impl Socket + 'static, host: &str, presented: Option<Presented>) -> Self {
+    /// A connection that something else has made.
+    pub fn over(socket: impl Socket + 'static, host: &str, presented: Option<Presented>) -> Self {
         Self { socket: Box::new(socket), buffer: Vec::new(), body: Framing::None, host: host.to_owned(), presented }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -24,13 +24,23 @@ pub type Presented = CertificateDer<'static>;
 #[derive(Debug, Clone)]
 pub struct Tls {
     known: Arc<Known>,
+    /// What it shows of itself: certificate and key, PEM.
+    shown: Option<(String, String)>,
 }
 
 impl Tls {
     /// Accepts these certificates (PEM) and no others.
     pub fn trusting(certificates: &[&str]) -> Self {
         let certificates = certificates.iter().map(|pem| certificate(pem)).collect();
-        Self { known: Arc::new(Known { certificates, provider: Arc::new(rustls::crypto::ring::default_provider()) }) }
+        Self {
+            known: Arc::new(Known { certificates, provider: Arc::new(rustls::crypto::ring::default_provider()) }),
+            shown: None,
+        }
+    }
+
+    /// Shows this certificate to servers that ask for one.
+    pub fn showing(self, certificate: &str, key: &str) -> Self {
+        Self { shown: Some((certificate.to_owned(), key.to_owned())), ..self }
     }
 
     /// Whether this is one of the certificates that are accepted.
@@ -58,12 +68,18 @@ impl Tls {
         name: &str,
         protocols: &[&str],
     ) -> std::io::Result<(TlsStream<TcpStream>, Presented)> {
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.known.provider))
+        let config = ClientConfig::builder_with_provider(Arc::clone(&self.known.provider))
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&self.known) as Arc<dyn ServerCertVerifier>)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::clone(&self.known) as Arc<dyn ServerCertVerifier>);
+        let mut config = match &self.shown {
+            None => config.with_no_client_auth(),
+            Some((shown, key)) => {
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                config.with_client_auth_cert(vec![certificate(shown)], key).unwrap()
+            }
+        };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let connect = async {
             let stream = TcpStream::connect(address).await?;

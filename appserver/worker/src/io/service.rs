@@ -127,6 +127,7 @@ fn defaults(version: Version) -> Dispatch {
         request_id: String::new(),
         original: None,
         user: None,
+        client_certificate: None,
     }
 }
 

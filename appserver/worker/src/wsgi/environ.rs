@@ -6,6 +6,7 @@ use http::header;
 use percent_encoding::percent_decode_str;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
+use tidegate_contract::ClientCertificate;
 
 use super::App;
 use super::errors::Errors;
@@ -112,11 +113,32 @@ pub(super) fn build<'py>(
         environ.set_item("AUTH_TYPE", "Basic")?;
     }
     set(&names.request_id, dispatch.request_id.as_bytes())?;
+    if let Some(certificate) = &dispatch.client_certificate {
+        client_certificate(py, certificate, &environ)?;
+    }
     if let Some(input) = input {
         environ.set_item(names.input.bind(py), input)?;
     }
     fields(py, names, request, &environ)?;
     Ok(environ)
+}
+
+/// Under the names that Apache's mod_ssl made known. None of them begins with `HTTP_`, so no client can send one.
+fn client_certificate(py: Python<'_>, certificate: &ClientCertificate, environ: &Bound<'_, PyDict>) -> PyResult<()> {
+    let ClientCertificate::Verified { subject, common_name, issuer, serial, fingerprint } = certificate else {
+        return environ.set_item("SSL_CLIENT_VERIFY", "NONE");
+    };
+    environ.set_item("SSL_CLIENT_VERIFY", "SUCCESS")?;
+    for (key, value) in [
+        ("SSL_CLIENT_S_DN", subject),
+        ("SSL_CLIENT_S_DN_CN", common_name),
+        ("SSL_CLIENT_I_DN", issuer),
+        ("SSL_CLIENT_M_SERIAL", serial),
+        ("SSL_CLIENT_FINGERPRINT", fingerprint),
+    ] {
+        environ.set_item(key, latin1(py, value.as_bytes())?)?;
+    }
+    Ok(())
 }
 
 fn fields(py: Python<'_>, names: &Names, request: &Request, environ: &Bound<'_, PyDict>) -> PyResult<()> {

@@ -11,6 +11,7 @@ use crate::raw::Table;
 /// Keys of `limits`.
 pub(crate) const LIMITS: &[&str] = &[
     "connections",
+    "connections_per_address",
     "handshake_timeout",
     "header_timeout",
     "header_size",
@@ -41,6 +42,9 @@ pub(crate) fn read(root: &Table<'_>, base: &Base, state_dir: &Path) -> Option<Li
     };
     let table = node.table(LIMITS)?;
     let connections = table.read("connections", default.connections, |node| node.integer(1..=1_000_000));
+    let connections_per_address = table.read("connections_per_address", default.connections_per_address, |node| {
+        if node.is_off() { Some(None) } else { node.integer(1..=1_000_000).map(Some) }
+    });
     let handshake_timeout = duration(&table, "handshake_timeout", default.handshake_timeout);
     let header_timeout = duration(&table, "header_timeout", default.header_timeout);
     // The HTTP/1.1 parser below the proxy ends at 1 MiB and 256 fields.
@@ -57,6 +61,7 @@ pub(crate) fn read(root: &Table<'_>, base: &Base, state_dir: &Path) -> Option<Li
     let static_cache = table.read("static_cache", default.static_cache, |node| node.size(0..=LARGEST_CACHE));
     Some(Limits {
         connections: connections?,
+        connections_per_address: connections_per_address?,
         handshake_timeout: handshake_timeout?,
         header_timeout: header_timeout?,
         header_size: header_size?,
@@ -85,6 +90,7 @@ fn buffer(table: &Table<'_>, base: &Base, default: BufferLimits) -> Option<Buffe
 fn default(state_dir: &Path) -> Limits {
     Limits {
         connections: defaults::CONNECTIONS,
+        connections_per_address: defaults::CONNECTIONS_PER_ADDRESS,
         handshake_timeout: defaults::HANDSHAKE_TIMEOUT,
         header_timeout: defaults::HEADER_TIMEOUT,
         header_size: defaults::HEADER_SIZE,

@@ -2,17 +2,20 @@
 
 use std::net::SocketAddr;
 
-use crate::checked::{Listener, Protocol};
+use crate::check::certificates;
+use crate::check::paths::Base;
+use crate::checked::{ClientCertificates, Listener, Protocol};
 use crate::defaults;
 use crate::raw::{Node, Table};
 
 /// Keys of a listener.
-pub(crate) const LISTENER: &[&str] = &["address", "protocol", "https_port"];
+pub(crate) const LISTENER: &[&str] = &["address", "protocol", "https_port", "client_certificates"];
 
 /// A listener before the port of its redirect is known.
 struct Draft {
     address: SocketAddr,
     protocol: Spoken,
+    client_certificates: Option<ClientCertificates>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,13 +26,14 @@ enum Spoken {
 }
 
 /// All listeners.
-pub(crate) fn all(table: &Table<'_>) -> Option<Vec<Listener>> {
+pub(crate) fn all(table: &Table<'_>, base: &Base) -> Option<Vec<Listener>> {
     let Some(node) = table.get("listeners") else {
         return Some(vec![
-            Listener { address: defaults::HTTPS, protocol: Protocol::Https },
+            Listener { address: defaults::HTTPS, protocol: Protocol::Https, client_certificates: None },
             Listener {
                 address: defaults::REDIRECT,
                 protocol: Protocol::Redirect { https_port: defaults::HTTPS.port() },
+                client_certificates: None,
             },
         ]);
     };
@@ -37,12 +41,12 @@ pub(crate) fn all(table: &Table<'_>) -> Option<Vec<Listener>> {
     if nodes.is_empty() {
         return node.reject("is empty: expected at least one listener");
     }
-    let drafts: Vec<Option<Draft>> = nodes.iter().map(draft).collect();
+    let drafts: Vec<Option<Draft>> = nodes.iter().map(|node| draft(node, base)).collect();
     let distinct = distinct(&nodes, &drafts);
     let drafts: Vec<Draft> = drafts.into_iter().collect::<Option<_>>()?;
     let first_https = drafts.iter().find(|draft| draft.protocol == Spoken::Https).map(|draft| draft.address.port());
     let listeners: Vec<Option<Listener>> = drafts
-        .iter()
+        .into_iter()
         .zip(&nodes)
         .map(|(draft, node)| {
             let protocol = match draft.protocol {
@@ -55,7 +59,7 @@ pub(crate) fn all(table: &Table<'_>) -> Option<Vec<Listener>> {
                     Protocol::Redirect { https_port: https_port.unwrap_or(first) }
                 }
             };
-            Some(Listener { address: draft.address, protocol })
+            Some(Listener { address: draft.address, protocol, client_certificates: draft.client_certificates })
         })
         .collect();
     distinct?;
@@ -86,7 +90,7 @@ pub(crate) fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     one.ip() == other.ip() || covers(one, other) || covers(other, one)
 }
 
-fn draft(node: &Node<'_>) -> Option<Draft> {
+fn draft(node: &Node<'_>, base: &Base) -> Option<Draft> {
     const ADDRESS: &str = "an address with a port such as \"[::]:443\" or 127.0.0.1:8080";
     const PROTOCOL: &str = "https, http or redirect";
     let table = node.table(LISTENER)?;
@@ -105,6 +109,13 @@ fn draft(node: &Node<'_>) -> Option<Draft> {
             Some(Spoken::Redirect { .. }) | None => node.integer(1..=u16::MAX).map(Some),
         },
     };
+    let client_certificates = match table.get("client_certificates") {
+        None => Some(None),
+        Some(node) => match protocol {
+            Some(Spoken::Http | Spoken::Redirect { .. }) => node.reject("expected only with protocol: https"),
+            Some(Spoken::Https) | None => certificates::of_clients(&node, base).map(Some),
+        },
+    };
     let protocol = match protocol? {
         Spoken::Redirect { .. } => Spoken::Redirect { https_port: https_port? },
         other => {
@@ -112,7 +123,7 @@ fn draft(node: &Node<'_>) -> Option<Draft> {
             other
         }
     };
-    Some(Draft { address: address?, protocol })
+    Some(Draft { address: address?, protocol, client_certificates: client_certificates? })
 }
 
 fn distinct(nodes: &[Node<'_>], drafts: &[Option<Draft>]) -> Option<()> {

@@ -4,6 +4,7 @@
 //! read from the disk, nothing is ever written.
 
 mod apps;
+mod certificates;
 mod diagnosis;
 mod environment;
 mod files;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tidegate_host::Endpoint;
 
-use crate::checked::{CertificateFiles, Level, Log, LogFormat, Site};
+use crate::checked::{Level, Log, LogFormat, Site};
 use crate::defaults;
 use crate::raw::{Node, Table};
 use paths::Base;
@@ -35,6 +36,7 @@ pub(crate) const ROOT: &[&str] = &[
     "runtime_dir",
     "listeners",
     "certificates",
+    "tls",
     "hosts",
     "apps",
     "app",
@@ -43,7 +45,6 @@ pub(crate) const ROOT: &[&str] = &[
     "metrics",
     "log",
 ];
-const CERTIFICATE: &[&str] = &["certificate", "key"];
 const LOG: &[&str] = &["level", "access", "format"];
 
 /// What is known of the file beside its content.
@@ -63,8 +64,9 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
         .map_or_else(|| Some(base.resolve(defaults::STATE_DIR)), |node| base.directory_to_be(&node));
     let runtime_dir =
         table.get("runtime_dir").map_or_else(|| Some(tidegate_host::runtime_dir()), |node| base.directory_to_be(&node));
-    let listeners = listeners::all(&table);
-    let certificates = table.read("certificates", Vec::new(), |node| certificates(&node, &base));
+    let listeners = listeners::all(&table, &base);
+    let certificates = table.read("certificates", Vec::new(), |node| certificates::all(&node, &base));
+    let tls = certificates::tls(&table);
     let beside = state_dir.clone().unwrap_or_default();
     let limits = limits::read(&table, &base, &beside);
     let apps = apps::all(&table, &base);
@@ -84,6 +86,7 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
         instance: origin.instance,
         listeners: listeners?,
         certificates: certificates?,
+        tls: tls?,
         hosts: hosts?,
         apps: apps.checked,
         limits: limits?,
@@ -112,20 +115,6 @@ fn version(table: &Table<'_>) -> Option<()> {
         return Some(());
     }
     node.reject(format_args!("not supported: this Tidegate reads version {}", defaults::VERSION))
-}
-
-fn certificates(node: &Node<'_>, base: &Base) -> Option<Vec<CertificateFiles>> {
-    let read = |node: &Node<'_>| {
-        let table = node.table(CERTIFICATE)?;
-        let certificate = table
-            .require("certificate", "a PEM file with the chain, leaf first")
-            .and_then(|node| base.file(&node, "a PEM file with the chain, leaf first"));
-        let key = table
-            .require("key", "a PEM file with the private key")
-            .and_then(|node| base.file(&node, "a PEM file with the private key"));
-        Some(CertificateFiles { certificate: certificate?, key: key? })
-    };
-    every(&node.list("a list of { certificate: FILE, key: FILE }")?, read)
 }
 
 fn networks(node: &Node<'_>) -> Option<Vec<IpNet>> {
@@ -207,7 +196,9 @@ fn every<T>(nodes: &[Node<'_>], read: impl FnMut(&Node<'_>) -> Option<T>) -> Opt
 pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("tidegate.yaml", ROOT),
     ("listeners", listeners::LISTENER),
-    ("certificates", CERTIFICATE),
+    ("certificates", certificates::CERTIFICATE),
+    ("tls", certificates::TLS),
+    ("client_certificates", certificates::CLIENT_CERTIFICATES),
     ("hosts", hosts::OWN_HOST),
     ("routes", hosts::OWN_ROUTE),
     ("redirects", redirects::REDIRECT),

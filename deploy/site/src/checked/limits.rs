@@ -6,8 +6,10 @@ use std::time::Duration;
 /// Limits towards clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections over all listeners; above it the listeners stop accepting.
+    /// Connections over all listeners; above it idle ones end, and the listeners stop accepting.
     pub connections: usize,
+    /// Connections of one address (IPv6: of one /64) that is no trusted proxy's.
+    pub connections_per_address: Option<usize>,
     /// For a TLS handshake.
     pub handshake_timeout: Duration,
     /// For a whole request header.

@@ -24,7 +24,10 @@ pub use self::cors::{Cors, Origins, RequestFields};
 pub use self::files::Files;
 pub use self::host::{AppRoute, Mount, Route, Target, VirtualHost};
 pub use self::limits::{BufferLimits, Limits};
-pub use self::listener::{CertificateFiles, Listener, Protocol};
+pub use self::listener::{
+    CertificateFiles, CertificateSource, ClientCertificateMode, ClientCertificates, Listener, PfxPassword, Protocol,
+    Tls, TlsProfile,
+};
 pub use self::log::{Level, Log, LogFormat};
 pub use self::maintenance::Maintenance;
 pub use self::priority::Priority;
@@ -51,6 +54,8 @@ pub struct Site {
     /// Certificates, in the file's order; the first is the default. Empty: the self-signed
     /// development certificate is used.
     pub certificates: Vec<CertificateFiles>,
+    /// TLS of every https listener.
+    pub tls: Tls,
     /// Virtual hosts, in the file's order.
     pub hosts: Vec<VirtualHost>,
     /// Apps, in the file's order.

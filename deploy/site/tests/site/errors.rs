@@ -335,14 +335,6 @@ fn routes_say_what_was_expected() {
 #[test]
 fn the_rest_says_what_was_expected() {
     for (setting, expected) in [
-        (
-            "certificates: certs/site.pem",
-            "certificates: \"certs/site.pem\": expected a list of { certificate: FILE, key: FILE }",
-        ),
-        (
-            "certificates: [{ certificate: certs/site.pem }]",
-            "certificates[0].key: missing: expected a PEM file with the private key",
-        ),
         ("limits: { connections: 0 }", "limits.connections: 0: expected a whole number from 1 to 1000000"),
         ("limits: { header_size: 2MiB }", "limits.header_size: \"2MiB\": expected a size from 1KiB to 1MiB"),
         ("limits: { header_fields: 257 }", "limits.header_fields: 257: expected a whole number from 1 to 256"),

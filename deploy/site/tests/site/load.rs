@@ -56,10 +56,15 @@ fn a_file_with_one_app_is_enough() {
         runtime_dir: tidegate_host::runtime_dir(),
         instance: short.instance.clone(),
         listeners: vec![
-            Listener { address: "[::]:8443".parse().unwrap(), protocol: Protocol::Https },
-            Listener { address: "[::]:8080".parse().unwrap(), protocol: Protocol::Redirect { https_port: 8443 } },
+            Listener { address: "[::]:8443".parse().unwrap(), protocol: Protocol::Https, client_certificates: None },
+            Listener {
+                address: "[::]:8080".parse().unwrap(),
+                protocol: Protocol::Redirect { https_port: 8443 },
+                client_certificates: None,
+            },
         ],
         certificates: vec![],
+        tls: Tls { profile: TlsProfile::Intermediate, watch: Some(seconds(5)) },
         hosts: vec![VirtualHost {
             names: vec!["*".to_owned()],
             maintenance: Maintenance { on: false, allow: Vec::new(), retry_after: seconds(600) },
@@ -72,6 +77,7 @@ fn a_file_with_one_app_is_enough() {
         apps: vec![app],
         limits: Limits {
             connections: 20_000,
+            connections_per_address: None,
             handshake_timeout: seconds(30),
             header_timeout: seconds(30),
             header_size: 64 << 10,
@@ -171,7 +177,7 @@ log: { level: debug, access: no, format: json }
         ]
     );
     assert_eq!(site.certificates.len(), 1);
-    assert_eq!(site.certificates[0].key, here.join("certs").join("site.key"));
+    assert!(site.certificates[0].files().any(|file| *file == here.join("certs").join("site.key")));
     assert_eq!(site.hosts[0].names, ["shop.example", "*.shop.example"]);
     assert_eq!(site.hosts[1].names, ["*"]);
     // The longest prefix is first.

@@ -1,6 +1,7 @@
 //! The crate from outside: site files in, checked sites or messages out.
 
 #[cfg(test)]
+mod certificates;
 mod errors;
 #[cfg(test)]
 mod files;

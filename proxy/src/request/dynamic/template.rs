@@ -30,6 +30,9 @@ impl Template {
     ) -> Result<Self, Failure> {
         let mut headers = request.headers.clone();
         headers::strip_request(&mut headers);
+        if !facts.origin.by_trusted_proxy {
+            headers::strip_client_identity(&mut headers);
+        }
         headers.remove(TRANSFER_ENCODING);
         if facts.version != Version::HTTP_11 {
             headers.remove(EXPECT);
@@ -57,6 +60,7 @@ impl Template {
             request_id: facts.id.clone(),
             original: (passage.target != facts.target).then(|| facts.target.clone()),
             user: None,
+            client_certificate: origin.client_certificate.clone(),
         };
         let uri: Uri = passage.target.parse().map_err(|_| Failure::bad_request("unusable target"))?;
         Ok(Self { method: request.method.clone(), uri, headers, dispatch })

@@ -8,6 +8,7 @@ const LIMITS: &Limits = &Limits {
     static_cache: 0,
     header_size: 65_536,
     header_fields: 100,
+    connections_per_address: None,
     connections: 0,
     handshake_timeout: Duration::ZERO,
     header_timeout: Duration::ZERO,
