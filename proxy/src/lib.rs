@@ -19,7 +19,6 @@ mod buffer;
 mod control;
 mod listener;
 mod metrics;
-#[allow(dead_code, reason = "its users, precompressed files and compression, come next")]
 mod negotiate;
 mod policy;
 mod reload;

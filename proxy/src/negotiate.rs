@@ -95,6 +95,7 @@ impl Accepted {
     }
 
     /// Whether the client takes any coding at all.
+    #[allow(dead_code, reason = "compression asks it first; it is on its way")]
     pub(crate) fn takes_any(self) -> bool {
         (self.zstd | self.brotli | self.gzip) > 0
     }

@@ -3,6 +3,7 @@
 //! and for the development key.
 //! Everything here blocks; async callers use a blocking thread.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Component, Path};
@@ -20,6 +21,51 @@ pub fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
         return Err(io::ErrorKind::NotFound.into());
     }
     sys::open_within(root, relative)
+}
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: OsString,
+    /// Whether it is a directory; else it is a regular file.
+    pub is_directory: bool,
+    /// Length in bytes.
+    pub length: u64,
+    /// When its content was last written, where the file system knows.
+    pub modified: Option<SystemTime>,
+}
+
+/// The files and directories in the directory `relative` (empty: `root` itself) below `root`, in no order, `most`
+/// of them at the most. `NotFound` by the rules of [`open_within`]. What is neither a file nor a directory is
+/// left out, and so is every link that [`open_within`] would not follow to a file.
+pub fn list_within(root: &Path, relative: &Path, most: usize) -> io::Result<Vec<Listed>> {
+    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    // Open for as long as it is read, so that what is read is what was checked.
+    let (_directory, path) = sys::directory_within(root, relative)?;
+    let mut listed = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let metadata = if entry.file_type()?.is_symlink() {
+            open_within(root, &relative.join(&name)).and_then(|file| file.metadata())
+        } else {
+            entry.metadata()
+        };
+        // It may be gone by now, or not be for us.
+        let Ok(metadata) = metadata else { continue };
+        if !metadata.is_file() && !metadata.is_dir() {
+            continue;
+        }
+        if listed.len() == most {
+            break;
+        }
+        let (length, modified) = (metadata.len(), metadata.modified().ok());
+        listed.push(Listed { name, is_directory: metadata.is_dir(), length, modified });
+    }
+    Ok(listed)
 }
 
 /// The state of a file: two stamps are equal only if it is the same file and was not written to

@@ -178,6 +178,18 @@ pub(crate) const BUFFER_RESPONSE: u64 = 1 << 30;
 /// Below the state directory, which Tidegate may write to.
 pub(crate) const BUFFER_DIR: &str = "buffers";
 
+/// Off: a list may show more than was meant.
+pub(crate) const LISTING: bool = false;
+
+/// Off: `.git`, `.env` and `.htpasswd` lie in many a directory by mistake.
+pub(crate) const HIDDEN_FILES: bool = false;
+
+/// On: a compressed neighbour was made to be sent, and a file without one costs nothing.
+pub(crate) const PRECOMPRESSED: bool = true;
+
+/// Whatever writes texts today writes them so; without a charset, browsers guess.
+pub(crate) const CHARSET: &str = "utf-8";
+
 /// The styles, scripts and pictures of nearly any site; what does not fit is read again, from the system's cache.
 pub(crate) const STATIC_CACHE: u64 = 64 << 20;
 

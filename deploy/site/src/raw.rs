@@ -52,6 +52,10 @@ impl<'a> Node<'a> {
         self.value.is_mapping()
     }
 
+    pub(crate) fn is_list(&self) -> bool {
+        self.value.is_sequence()
+    }
+
     pub(crate) fn is_number(&self) -> bool {
         self.value.is_number()
     }

@@ -9,7 +9,7 @@ pub(crate) mod error;
 mod forwarded;
 pub(crate) mod guard;
 mod headers;
-mod pages;
+pub(crate) mod pages;
 pub(crate) mod route;
 
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::header::{CONNECTION, DATE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tidegate_contract::Cause;
-use tidegate_site::{Protocol, Rules, Target};
+use tidegate_site::{AppRoute, Files, Protocol, Rules, Target};
 use tracing::Level;
 
 use self::error::Failure;
@@ -30,7 +30,7 @@ use crate::policy::{self, Asked, Outgoing, Passage, Verdict};
 use crate::reply::{Body, Reply};
 use crate::session::{ClientError, Exchange, Head, Length};
 use crate::shared::{Live, Shared};
-use crate::static_files::{self, StaticRequest};
+use crate::static_files::{self, Served, StaticRequest};
 use crate::traffic::Subject;
 
 /// Who asks for what; fixed once the header is read.
@@ -199,35 +199,48 @@ impl Story<'_> {
         if let Verdict::Answer(reply) = policy::admit(rules, asked).await? {
             return self.send(reply).await;
         }
-        match &found.route.target {
+        let route = match &found.route.target {
+            Target::App(route) => route,
             Target::Redirect(redirection) => {
                 let reply = policy::redirect::of_route(redirection, found.rest, self.facts)?;
-                self.send(reply).await
+                return self.send(reply).await;
             }
-            Target::Files(files) => {
-                self.trace.is_file = true;
-                let request = StaticRequest {
-                    method: &self.facts.method,
-                    rest: found.rest,
-                    target: &self.facts.target,
-                    headers: &self.exchange.request().headers,
-                };
-                let reply = static_files::serve(self.live.files.of(files)?, &request).await?;
-                self.send(reply).await
-            }
-            Target::App(route) => {
-                let passage = Passage::new(&found, route.mount, &target);
-                let call = dynamic::Call {
-                    exchange: &mut *self.exchange,
-                    origin: self.origin,
-                    shared: self.shared,
-                    live: self.live,
-                    facts: self.facts,
-                    trace: &mut *self.trace,
-                };
-                call.run(route, &passage).await
-            }
+            Target::Files(files) => match self.serve_file(files, found.rest).await? {
+                Some(route) => route,
+                None => return Ok(()),
+            },
+        };
+        let passage = Passage::new(&found, route.mount, &target);
+        let call = dynamic::Call {
+            exchange: &mut *self.exchange,
+            origin: self.origin,
+            shared: self.shared,
+            live: self.live,
+            facts: self.facts,
+            trace: &mut *self.trace,
+        };
+        call.run(route, &passage).await
+    }
+
+    /// Answers with a file; gives back the app that answers what is none.
+    async fn serve_file<'r>(&mut self, files: &'r Files, rest: &str) -> Result<Option<&'r AppRoute>, Failure> {
+        self.trace.is_file = true;
+        let request = StaticRequest {
+            method: &self.facts.method,
+            rest,
+            target: &self.facts.target,
+            headers: &self.exchange.request().headers,
+        };
+        let served = static_files::serve(self.live.files.of(files)?, &request).await?;
+        if let (Served::Pass, Some(route)) = (&served, &files.app) {
+            self.trace.is_file = false;
+            return Ok(Some(route));
         }
+        let Served::Reply(reply) = served else {
+            return Err(Failure::new(Cause::Internal, "a request was passed on to no app"));
+        };
+        self.send(reply).await?;
+        Ok(None)
     }
 
     /// From here on responses are changed as these rules say.

@@ -14,9 +14,12 @@ use crate::reply::{Body, Reply};
 
 /// The forms of a page, in the order in which they win a tie among types the client named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
+    /// A page for browsers.
     Html,
+    /// JSON.
     Json,
+    /// Lines.
     Text,
 }
 
@@ -158,7 +161,7 @@ fn json(failure: &Failure, request_id: &str) -> String {
 }
 
 /// Escapes text for HTML content and quoted attributes.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -175,7 +178,7 @@ fn escape(text: &str) -> String {
 
 /// Chooses by Accept (RFC 9110 section 12.5.1): the type with the highest quality among those the
 /// client names. One that names none of them (a command-line tool, `*/*`) gets text.
-fn form(request: &HeaderMap) -> Form {
+pub(crate) fn form(request: &HeaderMap) -> Form {
     let mut best = (0, Form::Text);
     for value in request.get_all(ACCEPT) {
         for range in value.to_str().unwrap_or("").split(',') {

@@ -120,15 +120,22 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use tidegate_site::{Files, Maintenance, Target};
+    use tidegate_site::{AppRoute, Maintenance, Target};
 
     use super::*;
 
     fn host(names: &[&str], prefixes: &[&str]) -> VirtualHost {
-        let files = Files { number: 0, root: "/srv".into(), index: None, cache_control: None };
+        let app = AppRoute {
+            app: "app".into(),
+            request_timeout: Duration::ZERO,
+            max_body: 0,
+            mount: tidegate_site::Mount::On,
+            buffering: true,
+            priority: tidegate_site::Priority::Normal,
+        };
         let route = |prefix: &&str| Route {
             prefix: (*prefix).to_owned(),
-            target: Target::Files(files.clone()),
+            target: Target::App(app.clone()),
             rules: Arc::default(),
         };
         VirtualHost {

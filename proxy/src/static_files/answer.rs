@@ -13,11 +13,12 @@ use tidegate_contract::Cause;
 use tidegate_host::file::{Stamp, stamp};
 
 use super::StaticRequest;
-use super::look::{failed, open};
+use super::look::{Forms, failed, open};
 use super::opened::Opened;
 use super::range::{self, Selected};
 use super::route::StaticRoute;
 use super::validator::{Conditions, Verdict};
+use crate::negotiate::vary_on;
 use crate::reply::{Body, FileBody, Piece, Reply};
 use crate::request::error::Failure;
 
@@ -34,10 +35,12 @@ struct Outline {
 /// The reply with a file that was found.
 pub(super) async fn file(
     route: &Arc<StaticRoute>,
-    opened: &Arc<Opened>,
+    forms: &Forms,
     request: &StaticRequest<'_>,
 ) -> Result<Reply, Failure> {
-    let Outline { status, mut headers, pieces } = outline(opened, request)?;
+    let opened = forms.choose(request.headers);
+    let is_one_of_many = !forms.coded.is_empty();
+    let Outline { status, mut headers, pieces } = outline(opened, is_one_of_many, request)?;
     let is_head = request.method == Method::HEAD;
     if pieces.is_empty() || is_head {
         if is_head && status != StatusCode::NOT_MODIFIED {
@@ -54,7 +57,7 @@ pub(super) async fn file(
     }
     // It changed since it was found: the conditions and the range are the new state's to answer.
     let opened = opened.in_state(now);
-    let Outline { status, headers, pieces } = outline(&opened, request)?;
+    let Outline { status, headers, pieces } = outline(&opened, is_one_of_many, request)?;
     let body = if pieces.is_empty() { Body::Empty } else { Body::File(body.anew(pieces)) };
     Ok(Reply { status, headers, body })
 }
@@ -79,9 +82,12 @@ async fn begin(
 }
 
 /// Conditions and range against a state of the file.
-fn outline(opened: &Opened, request: &StaticRequest<'_>) -> Result<Outline, Failure> {
+fn outline(opened: &Opened, is_one_of_many: bool, request: &StaticRequest<'_>) -> Result<Outline, Failure> {
     let conditions = Conditions(request.headers);
     let mut headers = headers(opened);
+    if is_one_of_many {
+        vary_on(&mut headers, "Accept-Encoding");
+    }
     match conditions.verdict(&opened.validator) {
         Verdict::Send => {}
         Verdict::NotModified => {
@@ -91,8 +97,12 @@ fn outline(opened: &Opened, request: &StaticRequest<'_>) -> Result<Outline, Fail
     }
     let total = opened.stamp.length;
     // Range means something for GET only (RFC 9110 section 14.2).
-    let range =
-        if request.method == Method::GET { conditions.range(&opened.validator, opened.is_settled) } else { None };
+    let range = if request.method == Method::GET {
+        // The forms of a file may have one date; its tag is of one form alone.
+        conditions.range(&opened.validator, opened.is_settled && !is_one_of_many)
+    } else {
+        None
+    };
     let selected = range.map_or(Selected::Whole, |range| range::select(range.as_bytes(), total));
     let (status, pieces) = match selected {
         Selected::Whole => {

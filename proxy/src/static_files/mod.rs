@@ -1,10 +1,12 @@
 //! Answers a request with a file below a route's root. Called by the request's story for routes to
 //! files. Reads top to bottom: which file is meant, is it known or has the disk to be asked, then
-//! `answer.rs`. Never tells why there is nothing to see.
+//! `answer.rs`, or what the route has for what is no file. Never tells why there is nothing to see.
 
 mod answer;
+mod listing;
 mod look;
 mod media;
+mod names;
 mod opened;
 mod path;
 mod range;
@@ -12,6 +14,7 @@ mod route;
 mod store;
 mod validator;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, LOCATION};
@@ -21,8 +24,10 @@ use tidegate_contract::Cause;
 use self::look::{Found, Look};
 use self::route::StaticRoute;
 use self::store::{Known, Place};
+use crate::negotiate::vary_on;
 use crate::reply::{Body, Reply};
 use crate::request::error::Failure;
+use crate::request::pages::{Form, form};
 
 pub(crate) use self::route::StaticRoutes;
 
@@ -39,17 +44,52 @@ pub(crate) struct StaticRequest<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
-/// The reply to a request for a file below the route's root.
-pub(crate) async fn serve(route: &Arc<StaticRoute>, request: &StaticRequest<'_>) -> Result<Reply, Failure> {
+/// What comes of a request for a file.
+#[derive(Debug)]
+pub(crate) enum Served {
+    /// The answer.
+    Reply(Reply),
+    /// It is for the route's app.
+    Pass,
+}
+
+/// Answers a request for a file below the route's root.
+pub(crate) async fn serve(route: &Arc<StaticRoute>, request: &StaticRequest<'_>) -> Result<Served, Failure> {
     if request.method != Method::GET && request.method != Method::HEAD {
-        return Err(Failure::method_not_allowed("GET, HEAD"));
+        return if route.has_app { Ok(Served::Pass) } else { Err(Failure::method_not_allowed("GET, HEAD")) };
     }
-    let path = path::named(request.rest).map_err(|refused| Failure::not_found(refused.to_string()))?;
+    let path = match path::named(request.rest, route.hidden) {
+        Ok(path) => path,
+        Err(_) if route.has_app => return Ok(Served::Pass),
+        Err(refused) if refused.may_be_a_page() => return page(route, request, refused.to_string()).await,
+        Err(refused) => return Err(Failure::not_found(refused.to_string())),
+    };
     match &*find(route, path).await? {
-        Found::File(opened) => answer::file(route, opened, request).await,
-        Found::Directory => redirect(request.target),
-        Found::Nothing => Err(Failure::not_found("no such file")),
+        Found::File(forms) => answer::file(route, forms, request).await.map(Served::Reply),
+        Found::Directory => redirect(request.target).map(Served::Reply),
+        Found::Listing(listing) => Ok(Served::Reply(listing.reply(request))),
+        Found::Nothing if route.has_app => Ok(Served::Pass),
+        Found::Nothing => page(route, request, "no such file").await,
     }
+}
+
+/// The route's fallback, for a browser that wants a page: the page's own script knows what the path
+/// means. Whatever else is asked for (scripts, pictures, data) is not there, and a page in its place
+/// would hide that.
+async fn page(
+    route: &Arc<StaticRoute>,
+    request: &StaticRequest<'_>,
+    missing: impl Into<Cow<'static, str>>,
+) -> Result<Served, Failure> {
+    if let Some(fallback) = &route.fallback
+        && form(request.headers) == Form::Html
+        && let Found::File(forms) = &*find(route, fallback.clone()).await?
+    {
+        let mut reply = answer::file(route, forms, request).await?;
+        vary_on(&mut reply.headers, "Accept");
+        return Ok(Served::Reply(reply));
+    }
+    Err(Failure::not_found(missing))
 }
 
 /// What is at a place: known, or asked of the disk.

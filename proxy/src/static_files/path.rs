@@ -34,9 +34,9 @@ pub(super) enum Refused {
 
 /// The path below the root that a raw path names, in its one form: decoded, without a slash at its
 /// beginning, with one at its end if a directory is meant (`/` is the root as a directory, the
-/// empty path the root without its slash). Takes the part after the route's prefix, empty or starting
+/// empty path the root without its slash). `hidden` lets names pass that begin with a dot. Takes the part after the route's prefix, empty or starting
 /// with `/`. Repeated slashes count as one, as in every file system.
-pub(super) fn named(rest: &str) -> Result<String, Refused> {
+pub(super) fn named(rest: &str, hidden: bool) -> Result<String, Refused> {
     // Decoding never lengthens, except that what is refused anyway may be longer than it looks.
     if rest.len() > 3 * MAX_PATH {
         return Err(Refused::TooLong);
@@ -55,7 +55,7 @@ pub(super) fn named(rest: &str) -> Result<String, Refused> {
         }
         let start = relative.len();
         decode(raw, &mut relative)?;
-        check(&relative[start..], first)?;
+        check(&relative[start..], first, hidden)?;
     }
     if relative.len() > MAX_PATH {
         return Err(Refused::TooLong);
@@ -84,8 +84,20 @@ fn decode(raw: &str, out: &mut String) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Whether the name of an entry of a directory is one that could be asked for.
+pub(super) fn is_name(name: &str, hidden: bool) -> bool {
+    check(name, false, hidden).is_ok()
+}
+
+impl Refused {
+    /// Whether the path could mean something to an app or a page, though to no file system.
+    pub(super) fn may_be_a_page(self) -> bool {
+        matches!(self, Self::Special | Self::Edge | Self::Device | Self::TooLong)
+    }
+}
+
 /// Whether a decoded segment is a plain name on every system.
-fn check(segment: &str, first: bool) -> Result<(), Refused> {
+fn check(segment: &str, first: bool, hidden: bool) -> Result<(), Refused> {
     if segment.len() > MAX_SEGMENT {
         return Err(Refused::TooLong);
     }
@@ -101,7 +113,10 @@ fn check(segment: &str, first: bool) -> Result<(), Refused> {
     // `.git`, `.env`, `.htaccess` lie in many a static directory by mistake; RFC 8615 has the one
     // dotted name that is meant to be public.
     if segment.starts_with('.') && !(first && segment == ".well-known") {
-        return Err(Refused::Dot);
+        // A dot segment ends with a dot too.
+        if !hidden || segment.ends_with('.') {
+            return Err(Refused::Dot);
+        }
     }
     // Windows drops dots and spaces at the end, which gives a file a second name.
     if segment.starts_with(' ') || segment.ends_with([' ', '.']) {
@@ -160,7 +175,7 @@ mod tests {
             ("/company.png", "company.png"),
             ("/a+b=c&d;e,f@g!h$i'(j)[k]{l}^m`n#o", "a+b=c&d;e,f@g!h$i'(j)[k]{l}^m`n#o"),
         ] {
-            assert_eq!(named(rest).as_deref(), Ok(relative), "{rest:?}");
+            assert_eq!(named(rest, false).as_deref(), Ok(relative), "{rest:?}");
         }
     }
 
@@ -295,12 +310,23 @@ mod tests {
         ];
         assert!(corpus.len() >= 80, "{}", corpus.len());
         for (rest, reason) in corpus {
-            assert_eq!(named(rest), Err(*reason), "{rest:?}");
+            assert_eq!(named(rest, false), Err(*reason), "{rest:?}");
         }
         let long = format!("/{}", "a".repeat(MAX_SEGMENT + 1));
-        assert_eq!(named(&long), Err(TooLong));
-        assert_eq!(named(&"/abcdefg".repeat(MAX_PATH / 8 + 1)), Err(TooLong));
-        assert_eq!(named(&"/%61".repeat(MAX_PATH + 1)), Err(TooLong));
+        assert_eq!(named(&long, false), Err(TooLong));
+        assert_eq!(named(&"/abcdefg".repeat(MAX_PATH / 8 + 1), false), Err(TooLong));
+        assert_eq!(named(&"/%61".repeat(MAX_PATH + 1), false), Err(TooLong));
+    }
+
+    #[test]
+    fn hidden_files_can_be_asked_for_where_that_is_wanted() {
+        for rest in ["/.git/config", "/.env", "/a/.htaccess", "/.well-known/x"] {
+            assert_eq!(named(rest, true).as_deref(), Ok(&rest[1..]), "{rest}");
+        }
+        for rest in ["/..", "/.", "/a/../b", "/%2e%2e/a", "/.../a", "/....//a", "/.a."] {
+            assert_eq!(named(rest, true), Err(Refused::Dot), "{rest}");
+        }
+        assert_eq!(named("/.a%5c..", true), Err(Refused::Special));
     }
 
     #[test]
@@ -310,7 +336,7 @@ mod tests {
         for one in 0..=0x7f_u8 {
             for two in 0..=0x7f_u8 {
                 let raw = format!("/a/%{one:02x}%{two:02x}/b%{two:02x}");
-                if let Ok(named) = named(&raw) {
+                for named in [false, true].into_iter().filter_map(|hidden| named(&raw, hidden).ok()) {
                     let parts: Vec<_> = std::path::Path::new(&named).components().collect();
                     assert_eq!(parts.len(), 3, "{raw}");
                     assert!(parts.iter().all(|part| matches!(part, Component::Normal(_))), "{raw}");

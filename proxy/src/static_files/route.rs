@@ -1,15 +1,16 @@
-//! The routes to files of a configuration, made ready at start and at every reload: header values made,
-//! and one store for what is found below all of them.
+//! The routes to files of a configuration, made ready at start and at every reload, and
+//! one store for what is found below all of them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderValue;
 use prometheus::{IntCounter, IntGauge};
 use tidegate_contract::Cause;
-use tidegate_site::{Files, Site, Target};
+use tidegate_site::{CacheRule, Files, Site, Target};
 
-use super::media;
+use super::media::Types;
+use super::names;
 use super::store::Store;
 use crate::metrics::FileMetrics;
 use crate::request::error::Failure;
@@ -28,15 +29,29 @@ pub(crate) struct StaticRoute {
     pub(super) number: usize,
     /// The directory.
     pub(super) root: PathBuf,
-    /// The file served for a directory.
-    pub(super) index: Option<String>,
+    /// The files served for a directory.
+    pub(super) index: Vec<String>,
+    /// What a path may lack at its end.
+    pub(super) suffixes: Vec<String>,
+    /// The file for pages that are none.
+    pub(super) fallback: Option<String>,
+    /// Whether an app answers what is no file.
+    pub(super) has_app: bool,
+    /// Whether directories may be shown.
+    pub(super) listing: bool,
+    /// Whether names may begin with a dot.
+    pub(super) hidden: bool,
+    /// Whether compressed neighbours count.
+    pub(super) precompressed: bool,
+    /// Content types.
+    pub(super) types: Types,
     /// What was found; `None` if the operator wants nothing kept.
     pub(super) store: Option<Arc<Store>>,
     /// Looks at the disk.
     pub(super) looks: IntCounter,
     /// Bytes in the store.
     pub(super) kept: IntGauge,
-    cache_control: Option<HeaderValue>,
+    cache_control: Vec<CacheRule>,
 }
 
 impl StaticRoutes {
@@ -64,20 +79,22 @@ impl StaticRoute {
             number: files.number,
             root: files.root.clone(),
             index: files.index.clone(),
+            suffixes: files.suffixes.clone(),
+            fallback: files.fallback.clone(),
+            has_app: files.app.is_some(),
+            listing: files.listing,
+            hidden: files.hidden,
+            precompressed: files.precompressed,
+            types: Types { own: files.types.clone(), charset: files.charset.clone() },
             store,
             looks: metrics.looks.clone(),
             kept: metrics.kept.clone(),
-            cache_control: files.cache_control.as_deref().and_then(|value| HeaderValue::from_str(value).ok()),
+            cache_control: files.cache_control.clone(),
         }
     }
 
-    /// Content-Type of a file by its name.
-    pub(super) fn media(&self, name: &str) -> HeaderValue {
-        media::of(Path::new(name))
-    }
-
-    /// Cache-Control of a file by its name.
-    pub(super) fn cache_control(&self, _name: &str) -> Option<HeaderValue> {
-        self.cache_control.clone()
+    /// Cache-Control of a file by its name below the root.
+    pub(super) fn cache_control(&self, name: &str) -> Option<HeaderValue> {
+        self.cache_control.iter().find(|rule| names::holds(&rule.names, name)).map(|rule| rule.value.clone())
     }
 }

@@ -8,7 +8,7 @@ use http::HeaderName;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
 };
-use tidegate_site::Files;
+use tidegate_site::{CacheRule, Files, Names};
 
 use super::store::Store;
 use super::*;
@@ -37,11 +37,20 @@ impl Root {
 
     fn route(&self) -> Arc<StaticRoute> {
         let root = std::fs::canonicalize(self.0.join("root")).unwrap();
+        let value = HeaderValue::from_static("max-age=60");
         let files = Files {
             number: 0,
             root,
-            index: Some("index.html".to_owned()),
-            cache_control: Some("max-age=60".to_owned()),
+            index: vec!["index.html".to_owned()],
+            suffixes: Vec::new(),
+            fallback: None,
+            app: None,
+            listing: false,
+            hidden: false,
+            precompressed: true,
+            cache_control: vec![CacheRule { names: Names::All, value }],
+            types: Vec::new(),
+            charset: Some("utf-8".to_owned()),
         };
         let store = Arc::new(Store::new(1 << 20));
         Arc::new(StaticRoute::new(&files, Some(store), &Metrics::new("1").files))
@@ -54,7 +63,7 @@ impl Root {
         }
         let path = target.split('?').next().unwrap();
         let rest = path.strip_prefix("/static").unwrap();
-        serve(&self.route(), &StaticRequest { method: &method, rest, target, headers: &headers }).await
+        serve(&self.route(), &StaticRequest { method: &method, rest, target, headers: &headers }).await.map(reply)
     }
 
     async fn get(&self, target: &str, fields: &[(HeaderName, &str)]) -> Reply {
@@ -70,6 +79,13 @@ impl Root {
 impl Drop for Root {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn reply(served: Served) -> Reply {
+    match served {
+        Served::Reply(reply) => reply,
+        Served::Pass => panic!("there is no app"),
     }
 }
 
@@ -228,7 +244,7 @@ async fn a_known_file_is_not_looked_for_again() {
     let headers = HeaderMap::new();
     let request = StaticRequest { method: &Method::GET, rest: "/a.txt", target: "/static/a.txt", headers: &headers };
     for _ in 0..10 {
-        assert_eq!(bytes(serve(&route, &request).await.unwrap().body).await, b"0123456789");
+        assert_eq!(bytes(reply(serve(&route, &request).await.unwrap()).body).await, b"0123456789");
     }
     // One more for every second that this took.
     assert!(route.looks.get() < 10, "{}", route.looks.get());
@@ -241,9 +257,9 @@ async fn a_large_file_that_changed_is_described_as_it_is_now() {
     let headers = HeaderMap::new();
     let target = "/static/large.bin";
     let request = StaticRequest { method: &Method::GET, rest: "/large.bin", target, headers: &headers };
-    let first = serve(&route, &request).await.unwrap();
+    let first = reply(serve(&route, &request).await.unwrap());
     std::fs::write(root.0.join("root/large.bin"), vec![7; 300_000]).unwrap();
-    let second = serve(&route, &request).await.unwrap();
+    let second = reply(serve(&route, &request).await.unwrap());
     assert_eq!(second.body.len(), 300_000);
     assert_ne!(first.headers[ETAG], second.headers[ETAG]);
     assert!(bytes(second.body).await.iter().all(|&byte| byte == 7));

@@ -6,18 +6,18 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// O_NONBLOCK so that a FIFO does not block before it is found to be no regular file.
 const READ: c_int = libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
 
 pub(crate) fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
-    let directory = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(root);
-    let opened = directory.and_then(|directory| match open_beneath(&directory, relative) {
-        Ok(file) => Ok(file),
-        Err(error) if needs_comparison(&error) => open_and_compare(root, relative),
-        Err(error) => Err(error),
-    });
+    let opened =
+        open_directory(root).and_then(|directory| match open_beneath(&directory, relative, libc::O_RDONLY | READ) {
+            Ok(file) => Ok(file),
+            Err(error) if needs_comparison(&error) => open_and_compare(root, relative),
+            Err(error) => Err(error),
+        });
     let file = opened.map_err(|error| match error.raw_os_error() {
         // For a client these names lead nowhere, whatever the way in which they do not.
         Some(libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG | libc::ENXIO) => io::ErrorKind::NotFound.into(),
@@ -27,12 +27,36 @@ pub(crate) fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
     regular(file)
 }
 
+/// The open directory, and the path at which it can be read while it is open.
+pub(crate) fn directory_within(root: &Path, relative: &Path) -> io::Result<(File, PathBuf)> {
+    let root_itself = open_directory(root)?;
+    let directory = if relative.as_os_str().is_empty() {
+        root_itself
+    } else {
+        match open_beneath(&root_itself, relative, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) {
+            Ok(directory) => directory,
+            Err(error) if needs_comparison(&error) => {
+                let found = open_directory(&root.join(relative))?;
+                within(&found, root)?;
+                found
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let path = by_number(&directory).into();
+    Ok((directory, path))
+}
+
+fn open_directory(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path)
+}
+
 /// The kernel itself refuses to leave the directory, but refuses every absolute link too.
-fn open_beneath(directory: &File, relative: &Path) -> io::Result<File> {
+fn open_beneath(directory: &File, relative: &Path, flags: c_int) -> io::Result<File> {
     let path = CString::new(relative.as_os_str().as_bytes())?;
     // SAFETY: open_how is a plain structure for which all zeroes is valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = (libc::O_RDONLY | READ).unsigned_abs().into();
+    how.flags = flags.unsigned_abs().into();
     how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
     // SAFETY: the path is NUL-terminated, `how` has the size given, and both outlive the call.
     let descriptor = unsafe {
@@ -62,11 +86,18 @@ fn needs_comparison(error: &io::Error) -> bool {
 fn open_and_compare(root: &Path, relative: &Path) -> io::Result<File> {
     let found = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(root.join(relative))?;
     let found = regular(found)?;
-    let by_number = format!("/proc/self/fd/{}", found.as_raw_fd());
-    if !fs::read_link(&by_number)?.starts_with(root.canonicalize()?) {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    OpenOptions::new().read(true).custom_flags(READ).open(by_number)
+    within(&found, root)?;
+    OpenOptions::new().read(true).custom_flags(READ).open(by_number(&found))
+}
+
+fn by_number(open: &File) -> String {
+    format!("/proc/self/fd/{}", open.as_raw_fd())
+}
+
+/// `NotFound` unless what is open is below the real root.
+fn within(open: &File, root: &Path) -> io::Result<()> {
+    let is_within = fs::read_link(by_number(open))?.starts_with(root.canonicalize()?);
+    if is_within { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 fn regular(file: File) -> io::Result<File> {

@@ -1,9 +1,10 @@
 //! Opening and creating files.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
+use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::{AsRawHandle, FromRawHandle};
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -11,9 +12,10 @@ use std::ptr;
 use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, CREATE_NEW, CreateFileW, DELETE, FILE_ATTRIBUTE_NORMAL, FILE_ATTRIBUTE_TEMPORARY,
-    FILE_BASIC_INFO, FILE_FLAG_DELETE_ON_CLOSE, FILE_NAME_NORMALIZED, FILE_TYPE_DISK, FileBasicInfo, FindClose,
-    FindFirstFileW, GetFileInformationByHandle, GetFileInformationByHandleEx, GetFileType, GetFinalPathNameByHandleW,
-    VOLUME_NAME_DOS, WIN32_FIND_DATAW,
+    FILE_BASIC_INFO, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_DELETE_ON_CLOSE, FILE_LIST_DIRECTORY, FILE_NAME_NORMALIZED,
+    FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_TYPE_DISK, FileBasicInfo, FindClose, FindFirstFileW,
+    GetFileInformationByHandle, GetFileInformationByHandleEx, GetFileType, GetFinalPathNameByHandleW, VOLUME_NAME_DOS,
+    WIN32_FIND_DATAW,
 };
 
 use super::security;
@@ -41,6 +43,30 @@ pub(crate) fn open_within(root: &Path, relative: &Path) -> io::Result<File> {
     // led there, and wrong if a name was spelt in another way.
     let right_place = final_path == path || (final_path.starts_with(&root) && is_as_spelt(&root, relative));
     if on_disk && right_place && file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// The open directory, and the path at which it can be read; nobody can put another in its place meanwhile.
+pub(crate) fn directory_within(root: &Path, relative: &Path) -> io::Result<(File, PathBuf)> {
+    if !relative.iter().all(is_plain) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let root = root.canonicalize()?;
+    let mut path = root.clone();
+    path.extend(relative.iter());
+    let directory = OpenOptions::new()
+        .access_mode(FILE_LIST_DIRECTORY)
+        .share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE)
+        // Without it only files can be opened.
+        .custom_flags(FILE_FLAG_BACKUP_SEMANTICS)
+        .open(&path)
+        .map_err(not_found_if_impossible)?;
+    let final_path = final_path(&directory)?;
+    let right_place = final_path == path || (final_path.starts_with(&root) && is_as_spelt(&root, relative));
+    if right_place && directory.metadata()?.is_dir() {
+        Ok((directory, final_path))
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
 }
 
 /// Names that no file has, or that mean a stream, a wildcard or another file.

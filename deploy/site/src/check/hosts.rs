@@ -20,7 +20,14 @@ pub(crate) const OWN_ROUTE: &[&str] = &[
     "redirect",
     "files",
     "index",
+    "suffixes",
+    "fallback",
+    "listing",
+    "hidden",
+    "precompressed",
     "cache_control",
+    "types",
+    "charset",
     "app",
     "request_timeout",
     "max_body",
@@ -189,21 +196,26 @@ fn target(table: &Table<'_>, around: &Around<'_>, reached: &mut Vec<String>) -> 
         }
         (None, Some(node), None) => {
             let only = only_with("app", table, APP_KEYS);
-            let files = files::read(&node, table, around.base);
+            let files = files::read(&node, table, around.base, None);
             only.and(files).map(Target::Files)
+        }
+        (Some(node), Some(files), None) => {
+            let app = app(&node, table, around, reached);
+            let files = files::read(&files, table, around.base, app.clone());
+            app.and(files).map(Target::Files)
         }
         (None, None, Some(node)) => {
             let only = only_with("app", table, APP_KEYS).and(only_with("files", table, files::KEYS));
             let redirection = redirects::target(&node);
             only.and(redirection).map(Target::Redirect)
         }
-        (None, None, None) => table.reject("has neither app nor files nor redirect: expected one of them"),
-        (app, files, redirect) => {
+        (None, None, None) => {
+            table.reject("has neither app nor files nor redirect: expected one of them, or files and app")
+        }
+        (app, _, Some(_)) => {
             // It is reached by intention; a second message would only distract.
             reached.extend(app.as_ref().and_then(|app| app.text("the name of an app")).map(str::to_owned));
-            let both = [(app.is_some(), "app"), (files.is_some(), "files"), (redirect.is_some(), "redirect")];
-            let both: Vec<&str> = both.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
-            table.reject(format!("has both {}: expected one of them", both.join(" and ")))
+            table.reject("has redirect beside files or app: expected one of them")
         }
     }
 }

@@ -204,6 +204,7 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("redirects", redirects::REDIRECT),
     ("rewrites", redirects::REWRITE),
     ("redirect", redirects::TARGET),
+    ("cache_control", files::CACHE_RULE),
     ("rules", rules::RULES),
     ("rate_limits", rules::traffic::RATE_LIMIT),
     ("concurrency", rules::traffic::CONCURRENCY),

@@ -40,7 +40,7 @@ pub struct Route {
 /// What answers a route.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
-    /// Files below a directory.
+    /// Files below a directory, and perhaps an app for what is none.
     Files(Files),
     /// A WSGI app.
     App(AppRoute),

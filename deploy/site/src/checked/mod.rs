@@ -21,7 +21,7 @@ use ipnet::IpNet;
 
 pub use self::app::{App, Python, Queue, Recycle, Replace, Threads};
 pub use self::cors::{Cors, Origins, RequestFields};
-pub use self::files::Files;
+pub use self::files::{CacheRule, Files, Names};
 pub use self::host::{AppRoute, Mount, Route, Target, VirtualHost};
 pub use self::limits::{BufferLimits, Limits};
 pub use self::listener::{

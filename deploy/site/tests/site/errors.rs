@@ -273,8 +273,45 @@ fn routes_say_what_was_expected() {
         ),
         ("{ path: /ä, app: app }", format!(".path: \"/ä\": holds a space or a non-ASCII character: expected {PATH}")),
         ("{ path: /a%20b, app: app }", format!(".path: \"/a%20b\": holds %, ?, # or \\: expected {PATH}")),
-        ("{ path: / }", ": has neither app nor files nor redirect: expected one of them".to_owned()),
-        ("{ path: /, app: app, files: static }", ": has both app and files: expected one of them".to_owned()),
+        ("{ path: / }", ": has neither app nor files nor redirect: expected one of them, or files and app".to_owned()),
+        (
+            "{ path: /, app: app, redirect: { to: /b } }",
+            ": has redirect beside files or app: expected one of them".to_owned(),
+        ),
+        (
+            "{ path: /, app: app, files: static, fallback: index.html }",
+            ".fallback: expected only without app: the app answers what is no file".to_owned(),
+        ),
+        (
+            "{ path: /, files: static, fallback: ../index.html }",
+            ".fallback: \"../index.html\": expected a file below the directory such as index.html".to_owned(),
+        ),
+        (
+            "{ path: /, files: static, index: [index.html, b/c] }",
+            ".index[1]: \"b/c\": expected a file name such as index.html".to_owned(),
+        ),
+        (
+            "{ path: /, files: static, suffixes: html }",
+            ".suffixes: \"html\": expected a suffix with its dot such as .html".to_owned(),
+        ),
+        ("{ path: /, files: static, listing: maybe }", ".listing: \"maybe\": expected on or off".to_owned()),
+        (
+            "{ path: /, files: static, cache_control: [{ value: no-cache }] }",
+            ".cache_control[0].match: missing: expected a pattern such as \"*.css\" or \"assets/**\", or fingerprinted"
+                .to_owned(),
+        ),
+        (
+            "{ path: /, files: static, types: { .foo: foo } }",
+            ".types.\".foo\": \"foo\": expected a media type such as application/x-foo".to_owned(),
+        ),
+        (
+            "{ path: /, files: static, types: { a.b: text/x } }",
+            ".types.\"a.b\": expected an extension such as .foo".to_owned(),
+        ),
+        (
+            "{ path: /, files: static, charset: utf 8 }",
+            ".charset: \"utf 8\": expected a charset such as utf-8, or off".to_owned(),
+        ),
         ("{ path: /, app: ap }", ".app: \"ap\": there is no such app: did you mean app?".to_owned()),
         ("{ path: /, app: shop }", ".app: \"shop\": there is no such app: expected one of app".to_owned()),
         ("{ path: /, app: app, index: a.html }", ".index: expected only in a route with files".to_owned()),

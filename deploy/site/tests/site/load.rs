@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::files::Directory;
+use http::HeaderValue;
 use tidegate_site::*;
 
 fn seconds(seconds: u64) -> Duration {
@@ -189,8 +190,19 @@ log: { level: debug, access: no, format: json }
                 target: Target::Files(Files {
                     number: 0,
                     root: here.join("static"),
-                    index: Some("index.html".to_owned()),
-                    cache_control: Some("max-age=3600".to_owned()),
+                    index: vec!["index.html".to_owned()],
+                    suffixes: vec![],
+                    fallback: None,
+                    app: None,
+                    listing: false,
+                    hidden: false,
+                    precompressed: true,
+                    cache_control: vec![CacheRule {
+                        names: Names::All,
+                        value: HeaderValue::from_static("max-age=3600"),
+                    }],
+                    types: vec![],
+                    charset: Some("utf-8".to_owned()),
                 }),
                 rules: Default::default(),
             },
