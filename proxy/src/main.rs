@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use tidegate_proxy::Options;
@@ -33,6 +34,11 @@ struct Arguments {
     service: Option<String>,
 }
 
+/// Threads that wait for disks. Each keeps some megabytes of buffers; no disk is faster with more of them.
+const DISK_THREADS: usize = 64;
+/// After a crowd they go, and their memory with them.
+const DISK_THREAD_IDLE: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let Some(name) = arguments.service.clone() else {
@@ -58,7 +64,12 @@ fn serve(arguments: Arguments) -> u8 {
     tidegate_log::init("proxy", &site.log);
     let options = Options { file: arguments.config, stop_on_stdin_end: arguments.stop_on_stdin_eof };
     let threads = tidegate_host::io_threads();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .max_blocking_threads(DISK_THREADS)
+        .thread_keep_alive(DISK_THREAD_IDLE)
+        .enable_all()
+        .build();
     let result = match runtime {
         // Spawned, so that it runs on the runtime's own threads.
         Ok(runtime) => runtime.block_on(async {

@@ -7,6 +7,8 @@ use tidegate_tests::{Running, Site};
 
 #[path = "http2_abuse/corpus.rs"]
 mod corpus;
+#[path = "http2_abuse/floods.rs"]
+mod floods;
 
 use corpus::{Entry, Verdict};
 

@@ -104,13 +104,7 @@ impl Frames {
 
     /// The next frame; none at the connection's end.
     pub async fn next(&mut self) -> Option<Frame> {
-        let mut head = [0; 9];
-        bounded("a frame", self.reader.read_exact(&mut head)).await.ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; length as usize];
-        bounded("a frame's payload", self.reader.read_exact(&mut payload)).await.ok()?;
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff;
-        Some(Frame { kind: head[3], flags: head[4], stream, payload })
+        read(&mut self.reader).await
     }
 
     /// Reads until it is clear what became of this stream.
@@ -174,6 +168,17 @@ impl Frame {
             other => panic!("the first field is no status: {other:#x}"),
         }
     }
+}
+
+/// The next frame; none at the connection's end.
+pub async fn read(reader: &mut ReadHalf<TlsStream<TcpStream>>) -> Option<Frame> {
+    let mut head = [0; 9];
+    bounded("a frame", reader.read_exact(&mut head)).await.ok()?;
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    bounded("a frame's payload", reader.read_exact(&mut payload)).await.ok()?;
+    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff;
+    Some(Frame { kind: head[3], flags: head[4], stream, payload })
 }
 
 /// A frame's bytes.

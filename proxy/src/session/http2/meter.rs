@@ -27,6 +27,8 @@ const END_STREAM: u8 = 1;
 
 /// Credit is counted in parts of a frame, so that small writes count.
 const FRAME: u64 = BYTES_EACH;
+/// Less than the shortest response earns, and more than a refusal: streams over the limit are a flood too.
+const REQUEST: u64 = FRAME / 2;
 
 /// The meter of one connection.
 #[derive(Debug)]
@@ -58,12 +60,11 @@ impl Meter {
         Self { header: [0; FRAME_HEADER], have: 0, skip: PREFACE, credit, refilled: Instant::now(), over }
     }
 
-    /// Pays for a frame.
-    fn charge(&mut self) {
-        if self.credit < FRAME {
+    fn charge(&mut self, price: u64) {
+        if self.credit < price {
             self.refill();
         }
-        match self.credit.checked_sub(FRAME) {
+        match self.credit.checked_sub(price) {
             Some(left) => self.credit = left,
             None => self.over.0.store(true, Ordering::Relaxed),
         }
@@ -99,14 +100,11 @@ impl Watch for Meter {
                 let [high, middle, low, kind, flags, ..] = self.header;
                 self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
                 self.have = 0;
-                let is_of_a_request = match kind {
-                    HEADERS => true,
-                    DATA => self.skip > 0 || flags & END_STREAM != 0,
-                    _ => false,
-                };
-                if !is_of_a_request {
-                    self.charge();
-                }
+                self.charge(match kind {
+                    HEADERS => REQUEST,
+                    DATA if self.skip > 0 || flags & END_STREAM != 0 => 0,
+                    _ => FRAME,
+                });
             }
         }
         Ok(())
@@ -170,15 +168,27 @@ mod tests {
     }
 
     #[test]
-    fn requests_and_their_bodies_cost_nothing() {
+    fn requests_that_are_answered_cost_nothing() {
         let mut meter = started();
         let headers = [0, 0, 1, 1, 5, 0, 0, 0, 1, 0x82];
         let data = [0, 0, 1, 0, 0, 0, 0, 0, 1, b'x'];
         let last = [0, 0, 0, 0, 1, 0, 0, 0, 1];
         let empty = [0, 0, 0, 0, 0, 0, 0, 0, 1];
-        meter.received(&[&headers[..], &data, &last].concat().repeat(5000)).unwrap();
+        for _ in 0..5000 {
+            meter.received(&[&headers[..], &data, &last].concat()).unwrap();
+            meter.sent(40);
+        }
+        assert!(!meter.is_over());
+        meter.received(&[&data[..], &last].concat().repeat(5000)).unwrap();
         assert!(!meter.is_over());
         meter.received(&empty.repeat(4000)).unwrap();
+        assert!(meter.is_over());
+        let mut meter = started();
+        // Each refused with RST_STREAM.
+        for _ in 0..100_000 {
+            meter.received(&headers).unwrap();
+            meter.sent(13);
+        }
         assert!(meter.is_over());
     }
 }
