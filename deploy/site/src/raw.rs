@@ -93,6 +93,23 @@ impl<'a> Node<'a> {
         Some(self.named(mapping))
     }
 
+    /// The entries of a table whose keys may be numbers: statuses. They come as text.
+    pub(crate) fn numbered(&self, expected: &str) -> Option<Vec<(String, Node<'a>)>> {
+        let Value::Mapping(mapping) = self.value else {
+            return self.reject(format_args!("expected {expected}"));
+        };
+        let entry = |(name, value): (&'a Value, &'a Value)| {
+            let name = match name {
+                Value::Number(number) => number.to_string(),
+                Value::String(name) => name.clone(),
+                other => show(other),
+            };
+            let key = join(&self.key, &name);
+            (name, Node { value, key, problems: self.problems })
+        };
+        Some(mapping.iter().map(entry).collect())
+    }
+
     fn named(&self, mapping: &'a Mapping) -> Vec<(String, Node<'a>)> {
         let mut entries = Vec::with_capacity(mapping.len());
         for (name, value) in mapping {

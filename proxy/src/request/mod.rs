@@ -4,6 +4,7 @@
 //! Nothing here reads or writes a socket except through the exchange, and no status of a failure
 //! is chosen here: see `error`.
 
+mod custom;
 mod dynamic;
 pub(crate) mod error;
 mod forwarded;
@@ -11,6 +12,7 @@ pub(crate) mod guard;
 mod headers;
 pub(crate) mod pages;
 pub(crate) mod route;
+mod words;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::header::{CONNECTION, DATE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tidegate_contract::Cause;
-use tidegate_site::{AppRoute, Files, Protocol, Rules, Target};
+use tidegate_site::{AppRoute, ErrorPages, Files, Protocol, Rules, Target};
 use tracing::Level;
 
 use self::error::Failure;
@@ -75,7 +77,15 @@ pub(crate) async fn answer(
     let started = Instant::now();
     let facts = facts(&exchange, origin, &live);
     let mut trace = Trace::default();
-    let mut story = Story { exchange: &mut exchange, origin, shared, live: &live, facts: &facts, trace: &mut trace };
+    let mut story = Story {
+        exchange: &mut exchange,
+        origin,
+        shared,
+        live: &live,
+        facts: &facts,
+        trace: &mut trace,
+        error_pages: None,
+    };
     let failure = match story.tell().await {
         Ok(()) => None,
         Err(failure) => {
@@ -97,7 +107,7 @@ pub(crate) async fn answer(
 /// connection ends after it.
 pub(crate) fn refuse_unread(failure: &Failure, origin: &Origin, shared: &Shared) -> Vec<u8> {
     let id = headers::new_request_id();
-    let mut reply = pages::reply(failure, &HeaderMap::new(), &id);
+    let mut reply = pages::reply(failure, &HeaderMap::new(), &id, None);
     reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
         reply.headers.insert(DATE, date);
@@ -164,6 +174,8 @@ struct Story<'a> {
     live: &'a Live,
     facts: &'a Facts,
     trace: &'a mut Trace,
+    /// The operator's own pages, as far as the route is known.
+    error_pages: Option<Arc<ErrorPages>>,
 }
 
 impl Story<'_> {
@@ -248,6 +260,7 @@ impl Story<'_> {
         let asked = Asked { facts: self.facts, headers: &self.exchange.request().headers };
         let outgoing = Outgoing::new(rules, asked);
         self.exchange.set_outgoing(outgoing);
+        self.error_pages.clone_from(&rules.error_pages);
     }
 
     /// Tells the client of a failure, if it can still be told. Says whether the response is
@@ -260,7 +273,8 @@ impl Story<'_> {
         if failure.close || self.exchange.has_body_left() {
             self.exchange.close_after();
         }
-        let page = pages::reply(failure, &self.exchange.request().headers, &self.facts.id);
+        let own = self.error_pages.as_deref();
+        let page = pages::reply(failure, &self.exchange.request().headers, &self.facts.id, own);
         self.send(page).await.is_ok()
     }
 

@@ -8,8 +8,11 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tidegate_contract::Cause;
+use tidegate_site::{ErrorPage, ErrorPages, PageForm, Rules};
 
+use super::custom::{self, Fields};
 use super::error::{Failure, Field};
+use super::words::{by_status, name, sentence};
 use crate::reply::{Body, Reply};
 
 /// The forms of a page, in the order in which they win a tie among types the client named.
@@ -23,18 +26,19 @@ pub(crate) enum Form {
     Text,
 }
 
-/// The reply that tells a client of `failure`.
-pub(crate) fn reply(failure: &Failure, request: &HeaderMap, request_id: &str) -> Reply {
+/// The reply that tells a client of `failure`, with the operator's own page where there is one.
+pub(crate) fn reply(failure: &Failure, request: &HeaderMap, request_id: &str, own: Option<&ErrorPages>) -> Reply {
     let form = form(request);
-    let body = match form {
-        Form::Html => html(failure, request_id),
-        Form::Json => json(failure, request_id),
-        Form::Text => text(failure, request_id),
-    };
-    let content_type = match form {
-        Form::Html => "text/html; charset=utf-8",
-        Form::Json => "application/json",
-        Form::Text => "text/plain; charset=utf-8",
+    let own = own.and_then(|own| own.of(failure.status.as_u16())).filter(|page| suits(page, form));
+    let (content_type, body) = match (own, form) {
+        (Some(page), _) => {
+            let cause = failure.cause.map(Cause::label);
+            let fields = Fields { status: failure.status, cause, request_id, message: sentence(failure) };
+            (custom::content_type(page), custom::render(page, fields))
+        }
+        (None, Form::Html) => ("text/html; charset=utf-8", html(failure, request_id).into()),
+        (None, Form::Json) => ("application/json", json(failure, request_id).into()),
+        (None, Form::Text) => ("text/plain; charset=utf-8", text(failure, request_id).into()),
     };
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -55,52 +59,28 @@ pub(crate) fn reply(failure: &Failure, request: &HeaderMap, request_id: &str) ->
         }
         None => {}
     }
-    Reply { status: failure.status, headers, body: Body::Full(Bytes::from(body)) }
+    Reply { status: failure.status, headers, body: Body::Full(body) }
 }
 
-/// The status's name; 499 has none in the registry.
-fn name(status: StatusCode) -> &'static str {
-    status.canonical_reason().unwrap_or("Error")
+/// The operator's own page in place of an app's answer of this status, and its media type. Not for clients
+/// that ask for JSON: they are programs, and read what the app says.
+pub(crate) fn in_place_of(
+    rules: &Rules,
+    status: StatusCode,
+    request: &HeaderMap,
+    request_id: &str,
+) -> Option<(&'static str, Bytes)> {
+    if !rules.error_pages_for_app || !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    let page = rules.error_pages.as_ref()?.of(status.as_u16()).filter(|page| suits(page, form(request)))?;
+    let fields = Fields { status, cause: None, request_id, message: by_status(status) };
+    Some((custom::content_type(page), custom::render(page, fields)))
 }
 
-/// What happened, for people. Gives nothing away about what runs behind the proxy.
-fn sentence(failure: &Failure) -> &str {
-    if let Some(message) = &failure.message {
-        return message;
-    }
-    match failure.cause {
-        Some(Cause::WorkerTimeout) => "The application took too long to answer.",
-        Some(Cause::WorkerDied) => "The application stopped before it had answered.",
-        Some(Cause::WorkerUnreachable) => "The application cannot be reached at the moment.",
-        Some(Cause::WorkerInvalid) => "The application gave an answer that cannot be passed on.",
-        Some(Cause::QueueFull | Cause::QueueTimeout) => {
-            "More requests are waiting than can be served now. Please try again in a moment."
-        }
-        Some(Cause::BufferFull) => "The server has no room for the request at the moment. Please try again later.",
-        Some(Cause::NoBackend) => "The application is not running at the moment. Please try again later.",
-        Some(Cause::Draining) => "The server is shutting down. Please try again in a moment.",
-        Some(Cause::Maintenance) => "The site is closed for maintenance. Please try again later.",
-        Some(Cause::ClientClosed) => "The connection was closed before the answer was ready.",
-        Some(Cause::ClientTimeout) => "The request took too long to arrive.",
-        Some(Cause::RateLimited) => "There were too many requests in a short time. Please slow down.",
-        Some(Cause::ConcurrencyLimited) => {
-            "More requests of this kind are running than may run at once. Please try again in a moment."
-        }
-        Some(Cause::Forbidden) => "This address is not open to you.",
-        Some(Cause::AppError | Cause::Internal) => "Something went wrong on the server. The request was not completed.",
-        Some(Cause::TooLarge | Cause::BadRequest) | None => match failure.status.as_u16() {
-            404 => "There is nothing at this address.",
-            405 => "This address does not take requests of that kind.",
-            412 => "What you asked to change has changed in the meantime.",
-            413 => "The request's content is larger than this server accepts.",
-            414 => "The address is longer than this server accepts.",
-            416 => "The requested part lies outside the file.",
-            421 => "This server has no site of that name.",
-            431 => "The request's header is larger than this server accepts.",
-            501 => "The request asks for something that this server does not do.",
-            _ => "The request could not be understood.",
-        },
-    }
+/// Who asks for JSON gets JSON.
+fn suits(page: &ErrorPage, form: Form) -> bool {
+    form != Form::Json || page.form == PageForm::Json
 }
 
 const STYLE: &str = "\
@@ -258,7 +238,7 @@ mod tests {
     #[test]
     fn json_has_status_cause_and_request_id() {
         let failure = Failure::worker_timeout(502, "internals");
-        let reply = reply(&failure, &accept("application/json"), "id-1");
+        let reply = reply(&failure, &accept("application/json"), "id-1", None);
         assert_eq!(reply.status, StatusCode::BAD_GATEWAY);
         let page: serde_json::Value = serde_json::from_str(body(&reply)).unwrap();
         assert_eq!(page["status"], 502);
@@ -273,7 +253,7 @@ mod tests {
     fn no_form_shows_the_detail_or_unescaped_text() {
         let failure = Failure::new(Cause::Internal, "secret-detail");
         for form in ["text/html", "application/json", "text/plain"] {
-            let reply = reply(&failure, &accept(form), "<script>\"'&");
+            let reply = reply(&failure, &accept(form), "<script>\"'&", None);
             assert!(!body(&reply).contains("secret-detail"), "{form}");
             assert!(form != "text/html" || !body(&reply).contains("<script>"));
             assert!(body(&reply).contains("internal"), "{form}");
@@ -283,7 +263,7 @@ mod tests {
 
     #[test]
     fn statuses_bring_the_fields_they_require() {
-        let headers = |failure: Failure| reply(&failure, &HeaderMap::new(), "x").headers;
+        let headers = |failure: Failure| reply(&failure, &HeaderMap::new(), "x", None).headers;
         assert_eq!(headers(Failure::new(Cause::QueueFull, ""))[RETRY_AFTER], "5");
         assert_eq!(headers(Failure::method_not_allowed("GET, HEAD"))[ALLOW], "GET, HEAD");
         assert_eq!(headers(Failure::range_not_satisfiable(7))[CONTENT_RANGE], "bytes */7");

@@ -121,7 +121,7 @@ fn host(
     let redirects = table.read("redirects", Vec::new(), |node| redirects::redirects(&node));
     let rewrites = table.read("rewrites", Vec::new(), |node| redirects::rewrites(&node));
     let place = names.iter().flatten().next().map_or("", String::as_str);
-    let rules = rules::read(&table, &Rules::default(), place).map(Arc::new);
+    let rules = rules::read(&table, &Rules::default(), place, around.base).map(Arc::new);
     // Wrong rules are reported once, and not again in every route.
     let inherited = rules.clone().unwrap_or_default();
     let routes = table.require("routes", ROUTES).and_then(|node| routes(&node, around, reached, &inherited, place));
@@ -161,7 +161,7 @@ fn routes(
         });
         let target = target(&table, around, reached);
         let path = prefix.as_deref().filter(|prefix| !prefix.is_empty()).unwrap_or("/");
-        let rules = rules::read(&table, inherited, &format!("{host}{path}"));
+        let rules = rules::read(&table, inherited, &format!("{host}{path}"), around.base);
         Some(Route { prefix: prefix?, target: target?, rules: Arc::new(rules?) })
     })?;
     // The first that matches is then the most specific.

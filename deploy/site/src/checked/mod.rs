@@ -3,6 +3,7 @@
 
 mod app;
 mod cors;
+mod error_pages;
 mod files;
 mod host;
 mod limits;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 
 pub use self::app::{App, Python, Queue, Recycle, Replace, Threads};
 pub use self::cors::{Cors, Origins, RequestFields};
+pub use self::error_pages::{ErrorPage, ErrorPages, PageForm, PagePiece, Statuses};
 pub use self::files::{CacheRule, Files, Names};
 pub use self::host::{AppRoute, Mount, Route, Target, VirtualHost};
 pub use self::limits::{BufferLimits, Limits};

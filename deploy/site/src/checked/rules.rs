@@ -6,12 +6,16 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::{Concurrency, Cors, RateLimits};
+use super::{Concurrency, Cors, ErrorPages, RateLimits};
 
 /// What holds for every request and response of a route. Each part is absent where the file says
 /// nothing, so that it costs a request one look.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
+    /// The operator's own pages for failures.
+    pub error_pages: Option<Arc<ErrorPages>>,
+    /// Whether they stand in for what apps say with such a status.
+    pub error_pages_for_app: bool,
     /// How many requests a client may send.
     pub rate_limits: Option<Arc<RateLimits>>,
     /// How many requests may run at once.

@@ -1,4 +1,4 @@
-//! Keys that say who goes first, who is limited and who is turned away.
+//! Keys that say who goes first, who is limited, who is turned away, and with which page.
 
 use tidegate_site::*;
 
@@ -108,5 +108,43 @@ fn limits_say_what_was_expected() {
         ("concurrency: { limit: 1, per: header }", "concurrency.per: \"header\": expected route or address".to_owned()),
     ] {
         assert_eq!(directory.problems(in_route(keys)), [format!("hosts[0].routes[0].{expected}")], "{keys}");
+    }
+}
+
+#[test]
+fn error_pages_are_read_with_the_file() {
+    let directory = Directory::new();
+    directory.write("404.html", b"<p>{status}</p>");
+    directory.write("5xx.json", b"{}");
+    directory.write("large.html", &[b'x'; (256 << 10) + 1]);
+    directory.write("latin.txt", b"\xe9");
+    directory.write("page.php", b"");
+    let site =
+        directory.load(in_route("error_pages: { 404: 404.html, 5xx: 5xx.json }, error_pages_for_app: on")).unwrap();
+    let rules = &site.hosts[0].routes[0].rules;
+    assert!(rules.error_pages_for_app);
+    let pages = rules.error_pages.as_ref().unwrap();
+    let text = |text: &str| PagePiece::Text(text.to_owned());
+    assert_eq!(pages.of(404).unwrap().pieces, [text("<p>"), PagePiece::Status, text("</p>")]);
+    assert_eq!((pages.of(502).unwrap().form, pages.of(502)), (PageForm::Json, pages.of(599)));
+    assert_eq!((pages.of(400), pages.of(200)), (None, None));
+    let status = "expected a status from 400 to 599, 4xx or 5xx";
+    for (pages, expected) in [
+        ("404.html", ": \"404.html\": expected a table of { 404: FILE, 5xx: FILE }".to_owned()),
+        ("{ 302: 404.html }", format!(".302: {status}")),
+        ("{ 404: 404.html, '404': 404.html }", ".404: given twice: expected each status once".to_owned()),
+        ("{ 404: page.php }", ".404: \"page.php\": expected a .html, .txt or .json file".to_owned()),
+        (
+            "{ 404: large.html }",
+            ".404: \"large.html\": HERE/large.html is too large: expected 256KiB at most".to_owned(),
+        ),
+    ] {
+        let problems = directory.problems(in_route(&format!("error_pages: {pages}")));
+        assert_eq!(problems, [format!("hosts[0].routes[0].error_pages{expected}")], "{pages}");
+    }
+    for name in ["none.html", "latin.txt"] {
+        let problems = directory.problems(in_route(&format!("error_pages: {{ 404: {name} }}")));
+        let expected = format!("hosts[0].routes[0].error_pages.404: \"{name}\": HERE/{name}");
+        assert!(problems[0].starts_with(&expected), "{problems:?}");
     }
 }

@@ -93,6 +93,7 @@ impl Call<'_> {
             timeout_status: settings.timeout_status,
             spool: Spool::for_response(&shared.buffers, limits),
             buffering: route.buffering,
+            rules: passage.rules,
         };
         let result = response.send(answered?, trace).await;
         trace.received = feed.received;

@@ -4,17 +4,24 @@
 use std::io;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{Method, StatusCode};
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    LAST_MODIFIED,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::ext::ReasonPhrase;
 use tidegate_contract::Cause;
+use tidegate_site::Rules;
 
 use super::super::error::Failure;
-use super::super::{Facts, Trace, client_failure, headers, set_request_id};
+use super::super::{Facts, Trace, client_failure, headers, pages, set_request_id};
 use super::feed::Feed;
 use crate::buffer::Spool;
 use crate::session::{Exchange, Head, Length};
 use crate::upstream::{Answer, AnswerBody};
+
+/// Bytes of an app's answer that are read only to be rid of them.
+const DISCARDED: usize = 1 << 20;
 
 /// What sending a response needs beside the response.
 pub(super) struct Response<'a> {
@@ -26,12 +33,14 @@ pub(super) struct Response<'a> {
     pub(super) spool: Spool<'a>,
     /// Whether it may wait there, so that the worker need not.
     pub(super) buffering: bool,
+    /// The route's.
+    pub(super) rules: &'a Rules,
 }
 
 impl Response<'_> {
     /// Sends a worker's response to the client.
     pub(super) async fn send(self, answer: Answer, trace: &mut Trace) -> Result<(), Failure> {
-        let Self { exchange, feed, facts, timeout_status, spool, buffering } = self;
+        let Self { exchange, feed, facts, timeout_status, spool, buffering, rules } = self;
         let Answer { head, outcome, mut body } = answer;
         match outcome.cause {
             // Its thread is not back: the lease is left to the worker's word.
@@ -62,6 +71,10 @@ impl Response<'_> {
         let reason = head.extensions.get::<ReasonPhrase>();
         let reason = reason.and_then(|reason| std::str::from_utf8(reason.as_bytes()).ok()).map(str::to_owned);
         trace.status = Some(head.status);
+        if let Some(page) = pages::in_place_of(rules, head.status, &exchange.request().headers, &facts.id) {
+            discard(body).await;
+            return send_page(page, head.status, headers, exchange).await;
+        }
         let head = Head { status: head.status, reason, headers, length };
 
         // What is here already goes out in one write, and the worker is free before the client reads.
@@ -91,6 +104,35 @@ impl Response<'_> {
         relay.run(first.flatten(), exchange, feed).await?;
         exchange.end().await.map_err(client_failure)
     }
+}
+
+/// Reads a body that nobody wants to its end, so that its thread's slot is free at once. What goes on for
+/// too long is cut off, and its slot freed by the worker's word.
+async fn discard(mut body: AnswerBody) {
+    let mut left = DISCARDED;
+    while left > 0 {
+        match body.next().await {
+            Ok(Some(piece)) => left = left.saturating_sub(piece.len()),
+            Ok(None) => return body.finish(),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Sends the operator's page in place of an app's; the fields that are not about the app's body stay.
+async fn send_page(
+    (content_type, page): (&'static str, Bytes),
+    status: StatusCode,
+    mut headers: HeaderMap,
+    exchange: &mut Exchange,
+) -> Result<(), Failure> {
+    for name in [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_DISPOSITION, ETAG, LAST_MODIFIED] {
+        headers.remove(name);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let head = Head { status, reason: None, headers, length: Some(Length::Known(page.len() as u64)) };
+    exchange.send_whole(head, page).await.map_err(client_failure)
 }
 
 /// A body on its way from a worker to the client.
