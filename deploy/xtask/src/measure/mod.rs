@@ -10,6 +10,7 @@ mod load;
 mod memory;
 mod nginx;
 mod pair;
+mod profile;
 mod recycle;
 mod report;
 mod slow_clients;
@@ -55,6 +56,7 @@ const MEASUREMENTS: &[Measurement] = &[
         shows: "the worker alone beside granian, requests per second of CPU",
         run: worker::run,
     },
+    Measurement { name: "profile", shows: "where a request's time goes in the worker", run: profile::run },
     Measurement { name: "static", shows: "static files, beside nginx", run: static_files::run },
 ];
 

@@ -15,7 +15,26 @@ use crate::{machine, process};
 const FLASK: &str = include_str!("apps/flask_hello.py");
 const ROUNDS: usize = 5;
 const SECONDS: u32 = 6;
-const CONNECTIONS: u32 = 100;
+pub(crate) const CONNECTIONS: u32 = 100;
+
+/// An app that is measured.
+pub(crate) struct App {
+    pub(crate) name: &'static str,
+    module: &'static str,
+    code: &'static str,
+}
+
+/// The least that an app can be, and what a framework of the usual size makes of it.
+pub(crate) const APPS: [App; 2] =
+    [App { name: "hello", module: "hello", code: HELLO }, App { name: "flask", module: "flask_hello", code: FLASK }];
+
+/// A worker that is reached directly.
+pub(crate) struct Alone {
+    pub(crate) pair: Pair,
+    /// Its process.
+    pub(crate) worker: u32,
+    pub(crate) socket: PathBuf,
+}
 
 /// One server, with what it has shown so far.
 struct Contender {
@@ -42,16 +61,9 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
         "µs of CPU a request",
     ])];
     let mut notes = Vec::new();
-    for (app, file, code) in [("hello", "hello.py", HELLO), ("flask", "flask_hello.py", FLASK)] {
-        let module = file.trim_end_matches(".py");
-        let rest =
-            format!("apps:\n  {app}: {{ wsgi: \"{module}:application\", python: '{}' }}\n", pair::python(bench)?);
-        let pair = Pair::start(bench, app, &rest, &[(file, code)])?;
-        let workers = pair.processes().into_iter().filter(|(name, _)| *name == "worker");
-        let (worker, socket) = workers
-            .filter_map(|(_, pid)| Some((pid, usage::listening_socket(pid)?)))
-            .next()
-            .context("no worker listens on a Unix socket")?;
+    for app in &APPS {
+        let Alone { pair, worker, socket } = Alone::start(bench, app)?;
+        let App { name: app, module, .. } = app;
         let (granian, granian_socket) = granian(bench, &pair, module)?;
         let mut contenders = [
             Contender { name: "tidegate-worker", socket, processes: vec![worker], rounds: Vec::new() },
@@ -96,6 +108,21 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
         table,
         notes,
     })
+}
+
+impl Alone {
+    /// Starts the pair and finds its worker; the proxy has nothing to do.
+    pub(crate) fn start(bench: &Bench, app: &App) -> Result<Self> {
+        let App { name, module, code } = app;
+        let rest =
+            format!("apps:\n  {name}: {{ wsgi: \"{module}:application\", python: '{}' }}\n", pair::python(bench)?);
+        let pair = Pair::start(bench, name, &rest, &[(&format!("{module}.py"), code)])?;
+        let mut workers = pair.processes().into_iter().filter(|(name, _)| *name == "worker");
+        let (worker, socket) = workers
+            .find_map(|(_, pid)| Some((pid, usage::listening_socket(pid)?)))
+            .context("no worker listens on a Unix socket")?;
+        Ok(Self { pair, worker, socket })
+    }
 }
 
 fn granian(bench: &Bench, pair: &Pair, module: &str) -> Result<(Server, PathBuf)> {
