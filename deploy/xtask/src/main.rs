@@ -7,7 +7,9 @@
 mod cache;
 mod ci;
 mod machine;
+mod matrix;
 mod measure;
+mod namespace;
 mod process;
 mod progress;
 mod python;
@@ -28,6 +30,8 @@ cargo xtask VERB
   test [--native] [--wine-only] [-- ARGS]
                                 build and run every test, here and (on Debian) as Windows programs under Wine;
                                 ARGS go to `cargo test`: a filter, `-p CRATE`, `--test NAME`
+  matrix [--fetch] [-- TESTS]   the worker's conformance suite on every Python that can be had; --fetch installs newer
+                                ones than this machine has into the cache (on Debian, as root)
   ci [--native]                 every gate: format, lints on both systems, docs, licences, examples, then `test`
   measure NAME [ARGS]           run one measurement of docs/benchmarks.md
   setup-windows                 only prepare the Windows build and Wine
@@ -53,6 +57,7 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
     match verb.to_str() {
         Some("up") => up::run(Arguments::parse(rest, &["--release"])?),
         Some("test") => test::run(&Arguments::parse(rest, &["--native", "--wine-only"])?).map(|()| ExitCode::SUCCESS),
+        Some("matrix") => matrix::run(&Arguments::parse(rest, &["--fetch"])?).map(|()| ExitCode::SUCCESS),
         Some("ci") => ci::run(&Arguments::parse(rest, &["--native"])?).map(|()| ExitCode::SUCCESS),
         Some("measure") => measure::run(rest).map(|()| ExitCode::SUCCESS),
         Some("setup-windows") => {
@@ -63,6 +68,8 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
         // The two halves of cargo's runner for Windows test programs; not for people.
         Some("wine-run") => windows::wine::run_as_cargo_runner(&rest),
         Some("wine-inside") => windows::wine::run_inside_namespace(&rest),
+        // Likewise for programs of a tree.
+        Some("tree-inside") => namespace::run_inside(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -8,14 +8,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{cache, machine, process, workspace};
+use crate::{cache, machine, namespace, process};
 
 /// Raised when the way the tree is made changes.
 const TREE_VERSION: &str = "trixie wine64 1";
@@ -166,23 +166,11 @@ fn copy_in_background(copy: impl FnOnce() -> io::Result<u64> + Send + 'static) -
 pub(crate) fn run_inside_namespace(args: &[OsString]) -> Result<ExitCode> {
     let (program, rest) = args.split_first().context("no program to run")?;
     let cache = cache::directory()?;
-    let tree = cache.join("wine/tree");
-    let here = std::env::current_dir()?;
-    let mut own = vec![cache.clone(), workspace::root()?, cache::target_directory()?];
     // A program given by hand may be anywhere, and its directory matters too.
-    own.extend(
-        Path::new(rest.first().unwrap_or(program)).parent().filter(|path| path.is_absolute()).map(Path::to_owned),
-    );
-    own.push(here.clone());
-    for path in visible(own) {
-        bind(&path, &tree, "--bind")?;
-    }
-    // Last and with what is mounted below them: the cache, bound above, holds this tree itself.
-    for system in ["/proc", "/sys", "/dev"] {
-        bind(Path::new(system), &tree, "--rbind")?;
-    }
-    let mut command = Command::new("chroot");
-    command.arg(&tree).args(["/usr/bin/env", "-C"]).arg(&here).arg(program).args(rest).env_clear();
+    let own = Path::new(rest.first().unwrap_or(program)).parent().filter(|path| path.is_absolute()).map(Path::to_owned);
+    let mut command = namespace::enter(&cache.join("wine/tree"), own.into_iter().collect())
+        .context("`--native` leaves the Windows programs out")?;
+    command.arg(program).args(rest).env_clear();
     for (name, value) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| PASSED.iter().any(|prefix| name.starts_with(prefix))) {
             command.env(name, value);
@@ -195,7 +183,7 @@ pub(crate) fn run_inside_namespace(args: &[OsString]) -> Result<ExitCode> {
         .env("LC_ALL", "C.UTF-8")
         .env("WINEPREFIX", cache.join("wine/prefix"));
     set_wine_variables(&mut command)?;
-    become_program(&mut command)
+    namespace::become_program(&mut command)
 }
 
 fn set_wine_variables(command: &mut Command) -> Result<()> {
@@ -226,49 +214,13 @@ fn server(wine: &Wine, option: &str) -> Result<Command> {
 }
 
 fn enter_namespace(program: &OsStr) -> Result<Command> {
-    let mut command = process::command("unshare");
-    command.args(["--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?);
-    command.arg("wine-inside").arg(program).env("TIDEGATE_CACHE", cache::directory()?);
-    command.env("CARGO_TARGET_DIR", cache::target_directory()?);
+    let mut command = namespace::unshared()?;
+    command.arg("wine-inside").arg(program);
     Ok(command)
-}
-
-/// Leaves out what the tree has itself (a program of the tree named by its path) and what is inside another one.
-fn visible(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
-    paths.sort();
-    let mut kept: Vec<PathBuf> = Vec::new();
-    for path in paths {
-        let is_system =
-            path.parent().is_none() || ["/usr", "/bin", "/lib", "/etc"].iter().any(|own| path.starts_with(own));
-        if !is_system && !kept.iter().any(|outer| path.starts_with(outer)) {
-            kept.push(path);
-        }
-    }
-    kept
-}
-
-fn bind(path: &Path, tree: &Path, how: &str) -> Result<()> {
-    let inside = tree.join(path.strip_prefix("/").unwrap_or(path));
-    fs::create_dir_all(path)?;
-    fs::create_dir_all(&inside)?;
-    process::run_quietly(process::command("mount").arg(how).arg(path).arg(&inside))
-        .context("Wine needs the right to mount (CAP_SYS_ADMIN); `--native` leaves the Windows programs out")
 }
 
 fn major_version(text: &str) -> Option<u32> {
     text.trim().strip_prefix("wine-")?.split(['.', ' ']).next()?.parse().ok()
-}
-
-/// Replaces this process, so that signals reach the program and its exit code is the answer.
-#[cfg(unix)]
-fn become_program(command: &mut Command) -> Result<ExitCode> {
-    use std::os::unix::process::CommandExt as _;
-    Err(command.exec().into())
-}
-
-#[cfg(not(unix))]
-fn become_program(_command: &mut Command) -> Result<ExitCode> {
-    bail!("Wine is for Linux")
 }
 
 #[cfg(test)]
@@ -280,13 +232,5 @@ mod tests {
         for (text, major) in [("wine-10.0 (Debian 10.0~repack-6)\n", Some(10)), ("wine-8.0", Some(8)), ("", None)] {
             assert_eq!(major_version(text), major, "{text:?}");
         }
-    }
-
-    #[test]
-    fn nested_directories_are_mounted_once_and_the_trees_own_never() {
-        let paths = ["/home/ann/tidegate/tests", "/home/ann/tidegate", "/", "/usr/lib/wine", "/home/ann/tidegate-2"]
-            .map(PathBuf::from)
-            .to_vec();
-        assert_eq!(visible(paths), ["/home/ann/tidegate", "/home/ann/tidegate-2"].map(PathBuf::from));
     }
 }
