@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::task::{self, JoinSet};
 use tokio::time;
 
-use crate::launch::{LaunchError, WorkerProgram};
+use crate::launch::{LaunchError, REFUSAL, WorkerProgram};
 
 /// What an import may print before the rest is dropped.
 const MOST_OUTPUT: usize = 256 << 10;
@@ -71,6 +71,9 @@ fn judge(name: &str, stdout: &str, stderr: &str, exit: &str) -> (String, bool) {
             let traceback = if traceback.trim().is_empty() { error } else { traceback };
             (format!("{name}: import failed\n{}", traceback.trim_end()), false)
         }
+        _ if let Some(refusal) = stderr.lines().find(|line| line.starts_with(REFUSAL)) => {
+            (format!("{name}: {refusal}"), false)
+        }
         _ => {
             let mut report = format!("{name}: the worker ended with {exit} before it could tell");
             for text in [stdout, stderr].map(str::trim_end).into_iter().filter(|text| !text.is_empty()) {
@@ -92,6 +95,7 @@ mod tests {
         let cases = [
             ("hello\n{\"type\":\"ready\"}\n", "", "shop: ok", true),
             (failed, "noise", "shop: import failed\nT\n  E", false),
+            ("", "tidegate cannot use p: it is\nnoise", "shop: tidegate cannot use p: it is", false),
             (
                 "printed",
                 "Fatal\n",

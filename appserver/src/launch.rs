@@ -12,18 +12,11 @@ use tidegate_site::App;
 
 use crate::python::{self, PythonError};
 
-/// Loads the worker library, whatever its file is called, and runs it in the main thread.
-const BOOTSTRAP: &str = "\
-import sys
-from importlib.machinery import ExtensionFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
-path = sys.argv[1]
-spec = spec_from_file_location('tidegate_worker', path, loader=ExtensionFileLoader('tidegate_worker', path))
-worker = module_from_spec(spec)
-sys.modules['tidegate_worker'] = worker
-spec.loader.exec_module(worker)
-sys.exit(worker.main())
-";
+/// Loads the worker library and runs it, or says why this Python cannot.
+const BOOTSTRAP: &str = include_str!("bootstrap.py");
+
+/// How a line begins in which the bootstrap refuses its Python.
+pub(crate) const REFUSAL: &str = "tidegate cannot use ";
 
 /// The stack of a thread of the worker, and of one that Python starts.
 const STACK: u64 = 8 << 20;

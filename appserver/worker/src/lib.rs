@@ -1,10 +1,6 @@
 //! The Tidegate worker: a Python extension module that serves one WSGI application on a local
 //! socket. The app server starts it as `python -c BOOTSTRAP LIBRARY_PATH`, with `TIDEGATE_LAUNCH`
-//! in the environment and a null standard input, where BOOTSTRAP is one line:
-//!
-//! ```python
-//! import sys, importlib.util, importlib.machinery as m; p=sys.argv[1]; l=m.ExtensionFileLoader("tidegate_worker", p); s=importlib.util.spec_from_file_location("tidegate_worker", p, loader=l); t=importlib.util.module_from_spec(s); sys.modules["tidegate_worker"]=t; l.exec_module(t); sys.exit(t.main())
-//! ```
+//! in the environment and a null standard input, where BOOTSTRAP is `appserver/src/bootstrap.py`.
 //!
 //! # Layout
 //!

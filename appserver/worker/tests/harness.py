@@ -15,13 +15,11 @@ import unittest
 LIBRARY = os.path.abspath(os.environ["TIDEGATE_TEST_LIBRARY"])
 PYTHON = os.environ.get("TIDEGATE_TEST_WORKER_PYTHON") or sys.executable
 HERE = os.path.dirname(os.path.abspath(__file__))
-BOOTSTRAP = (
-    'import sys, importlib.util, importlib.machinery as m; p=sys.argv[1]; '
-    'l=m.ExtensionFileLoader("tidegate_worker", p); '
-    's=importlib.util.spec_from_file_location("tidegate_worker", p, loader=l); '
-    't=importlib.util.module_from_spec(s); sys.modules["tidegate_worker"]=t; l.exec_module(t); sys.exit(t.main())'
-)
+with open(os.path.join(HERE, "..", "..", "src", "bootstrap.py"), encoding="utf-8") as _file:
+    BOOTSTRAP = _file.read()
 PATIENCE = 30
+# `tidegate_contract::PROTOCOL`.
+PROTOCOL = 2
 
 
 class Place:
@@ -59,7 +57,7 @@ class Worker:
         self.place, channel = Place(self.directory, "w.sock"), Place(self.directory, "c.sock")
         listener = channel.listen()
         message = dict(
-            protocol=1, app="shop", slot=0, generation=1, target=target, directory=HERE, threads_min=2,
+            protocol=PROTOCOL, app="shop", slot=0, generation=1, target=target, directory=HERE, threads_min=2,
             threads_max=8, multiprocess=False, timeout_grace_ms=1500, heartbeat_ms=200, development=False,
             slow_request_ms=None, validate=False, cancel_when_client_gone=False,
             mode={"mode": "serve", "endpoint": self.place.text, "channel": channel.text, "token": "t"},

@@ -2,10 +2,11 @@
 
 import json
 import socket
+import subprocess
 import threading
 import unittest
 
-from harness import PATIENCE, Response, Worker, dispatch, message
+from harness import BOOTSTRAP, LIBRARY, PATIENCE, PROTOCOL, PYTHON, Response, Worker, dispatch, message
 
 
 class Life(unittest.TestCase):
@@ -17,8 +18,18 @@ class Life(unittest.TestCase):
     def test_hello_says_who_serves(self):
         worker = self.start("app:factory()")
         hello = worker.expect("hello")
-        self.assertEqual((hello["protocol"], hello["token"], hello["pid"]), (1, "t", worker.process.pid))
+        self.assertEqual((hello["protocol"], hello["token"], hello["pid"]), (PROTOCOL, "t", worker.process.pid))
         worker.expect("ready")
+
+    def test_a_python_that_cannot_load_the_library_is_refused(self):
+        for change, reason in (("version_info = (3, 8)", "3.9 is the oldest"), ("version_info = (2, 7)", "Python 2.7"),
+                               ("version = '3.14.0 free-threading build'", "without the t"),
+                               ("maxsize = 2 ** 31 - 1", "64-bit")):
+            with self.subTest(change):
+                code = "import sys; sys.%s\n" % change + BOOTSTRAP
+                refused = subprocess.run([PYTHON, "-c", code, LIBRARY], stderr=subprocess.PIPE, timeout=PATIENCE)
+                self.assertEqual(refused.returncode, 1)
+                self.assertRegex(refused.stderr.decode(), "^tidegate cannot use .*" + reason)
 
     def test_failed_import(self):
         for target, error in (("missing:app", "ModuleNotFoundError: No module named 'missing'"),
