@@ -85,7 +85,7 @@ fn start(arguments: &Arguments, site: Site) -> anyhow::Result<bool> {
             }
             return Ok(good);
         }
-        tidegate_log::init(PROCESS, &site.log);
+        tidegate_log::init(PROCESS, &site.log).context("cannot open the log file (key log.to)")?;
         if let Err(error) = tidegate_host::raise_file_limit() {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }

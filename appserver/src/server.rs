@@ -256,7 +256,9 @@ impl Server {
         let new = pools.iter().map(Pool::remote).collect();
         running.pools.retain(|pool| !pool.is_finished());
         running.pools.extend(pools);
-        tidegate_log::init(crate::PROCESS, &site.log);
+        if let Err(error) = tidegate_log::init(crate::PROCESS, &site.log) {
+            tracing::error!(%error, "cannot open the log file (key log.to): its lines are lost until it can be opened");
+        }
         running.site = site;
         Ok((new, old))
     }

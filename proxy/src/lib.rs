@@ -94,7 +94,8 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
         apps,
         buffers: Buffers::new(metrics.buffers()),
         traffic: Traffic { maintenance: Maintenance::load(&site) },
-        access: Access::start(site.log.format, site.log.access, &metrics).context("cannot start the access log")?,
+        access: Access::start(site.log.access.as_ref(), &metrics)
+            .context("cannot open the access log (key log.access)")?,
         places: Places::new(site.limits.connections),
         addresses: Addresses::default(),
         live: ArcSwap::new(prepared.live()),

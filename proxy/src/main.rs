@@ -61,7 +61,10 @@ fn serve(arguments: Arguments) -> u8 {
             return BAD_CONFIGURATION;
         }
     };
-    tidegate_log::init("proxy", &site.log);
+    if let Err(error) = tidegate_log::init("proxy", &site.log) {
+        eprintln!("tidegate-proxy: cannot open the log file (key log.to): {error}");
+        return FAILED;
+    }
     let options = Options { file: arguments.config, stop_on_stdin_end: arguments.stop_on_stdin_eof };
     let threads = tidegate_host::io_threads();
     let runtime = tokio::runtime::Builder::new_multi_thread()

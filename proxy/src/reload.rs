@@ -14,7 +14,7 @@ use tidegate_site::Site;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::listener::set::{Listeners, Plan};
 use crate::listener::tls::{self, Material};
@@ -129,8 +129,12 @@ impl Reload {
         let mut tls = self.tls.lock();
         shared.apps.configure(&live.site);
         self.show(&material, shared, &mut tls);
-        shared.access.configure(live.site.log.format, live.site.log.access);
-        tidegate_log::init("proxy", &live.site.log);
+        if let Err(error) = tidegate_log::init("proxy", &live.site.log) {
+            error!(%error, "cannot open the log file (key log.to): its lines are lost until it can be opened");
+        }
+        if let Err(error) = shared.access.configure(live.site.log.access.as_ref()) {
+            error!(%error, "cannot open the access log (key log.access): its lines are lost until it can be opened");
+        }
         shared.places.resize(live.site.limits.connections);
         shared.live.store(live);
         show_maintenance(shared);

@@ -107,6 +107,8 @@ pub struct Program {
     pub name: &'static str,
     /// Its standard error.
     pub log: Log,
+    /// Its standard output.
+    pub stdout: Log,
     child: Child,
 }
 
@@ -125,10 +127,8 @@ impl Program {
         spawn.output = Output::Capture;
         let mut child = spawn.start().unwrap();
         let log = Log::read(child.take_stderr().unwrap());
-        // Nothing is said there, but a pipe that nobody reads could stop the program.
-        let mut stdout = child.take_stdout().unwrap();
-        tokio::spawn(async move { tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await });
-        Self { name, log, child }
+        let stdout = Log::read(child.take_stdout().unwrap());
+        Self { name, log, stdout, child }
     }
 
     /// The process id.

@@ -113,10 +113,11 @@ impl RunningServer {
         let (signals, receiver) = mpsc::channel(4);
         let site = site.load();
         if std::env::var_os("TIDEGATE_TEST_LOG").is_some() {
-            tidegate_log::init(
+            let logged = tidegate_log::init(
                 "appserver",
                 &tidegate_site::Log { level: tidegate_site::Level::Debug, ..site.log.clone() },
             );
+            logged.unwrap();
         }
         let task = tokio::spawn(tidegate_appserver::run(site.clone(), fake_worker(), receiver));
         Self { signals, task, site }

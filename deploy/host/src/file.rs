@@ -1,6 +1,6 @@
-//! Files: opening one that must be below a directory, writing one that only its owner may read, and
-//! temporary ones. Used by the proxy for static files, files that apps refer to and buffered bodies,
-//! and for the development key.
+//! Files: opening one that must be below a directory, writing one that only its owner may read, temporary ones, and
+//! finding out whether one is still where it was. Used by the proxy for static files, files that apps refer to and
+//! buffered bodies, for the development key, and for logs.
 //! Everything here blocks; async callers use a blocking thread.
 
 use std::ffi::OsString;
@@ -85,6 +85,11 @@ pub fn stamp(file: &File) -> io::Result<Stamp> {
     let metadata = file.metadata()?;
     let identity = sys::file_identity(file, &metadata)?;
     Ok(Stamp { length: metadata.len(), modified: metadata.modified().ok(), identity })
+}
+
+/// Whether the open file is the one that is at this path now: nobody has moved, deleted or replaced it.
+pub fn is_at(file: &File, path: &Path) -> bool {
+    sys::is_at(file, path).unwrap_or(false)
 }
 
 /// Creates a new file for writing and reading back that only its owner can open. It is gone when it is

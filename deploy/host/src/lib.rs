@@ -18,7 +18,7 @@
 //! | `Signals::{install, next}` | requests to stop or reload |
 //! | `spawn(&Spawn)`, `Process::{id, wait, kill}` | a child and everything that it starts |
 //! | `kill_own_group` | ends this process and its children |
-//! | `open_within`, `directory_within`, `file_identity`, `create_private`, `create_temporary` | files |
+//! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
 //! | `service::{install, remove, start, stop, reload, state}` | services, for the command |
 //! | `service::{run, tell, name, own_account}` | services, for a program that runs as one |

@@ -16,7 +16,7 @@ use crate::record::{Pass, Record};
 #[derive(Debug)]
 pub(crate) struct Format {
     process: &'static str,
-    colours: bool,
+    colours: AtomicBool,
     json: AtomicBool,
 }
 
@@ -25,17 +25,21 @@ pub(crate) struct Shared(pub(crate) &'static Format);
 
 impl Format {
     pub(crate) const fn new(process: &'static str, colours: bool) -> Self {
-        Self { process, colours, json: AtomicBool::new(false) }
+        Self { process, colours: AtomicBool::new(colours), json: AtomicBool::new(false) }
     }
 
     pub(crate) fn set_json(&self, json: bool) {
         self.json.store(json, Ordering::Relaxed);
     }
 
+    pub(crate) fn set_colours(&self, colours: bool) {
+        self.colours.store(colours, Ordering::Relaxed);
+    }
+
     fn text(&self, out: &mut dyn Write, now: OffsetDateTime, event: &Event<'_>) -> fmt::Result {
         let level = *event.metadata().level();
         stamp(out, now)?;
-        if self.colours {
+        if self.colours.load(Ordering::Relaxed) {
             write!(out, " \u{1b}[{}m{level:<5}\u{1b}[0m", colour(level))?;
         } else {
             write!(out, " {level:<5}")?;

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::checked::{Level, LogFormat, Mount, Priority, Recycle, Replace, TlsProfile};
+use crate::checked::{Level, LogFormat, Mount, Priority, Recycle, Replace, Rotate, TlsProfile};
 
 /// The only version of the file's format.
 pub(crate) const VERSION: u64 = 1;
@@ -193,8 +193,17 @@ pub(crate) const CHARSET: &str = "utf-8";
 /// The styles, scripts and pictures of nearly any site; what does not fit is read again, from the system's cache.
 pub(crate) const STATIC_CACHE: u64 = 64 << 20;
 
-/// Who was served what is the first thing that is asked after an incident.
-pub(crate) const ACCESS_LOG: bool = true;
+/// Off: a trace that begins here has decided for the app's own tracer that it is recorded. Where nothing traces, the
+/// request id does the same.
+pub(crate) const TRACE_CONTEXT: bool = false;
+
+/// Each: who was served what is the first thing that is asked after an incident.
+pub(crate) const ACCESS_SAMPLE: u32 = 1;
+
+/// A day a file and two weeks of them, as log rotation is set up on most systems; no file that editors cannot open, and
+/// at most one and a half gigabytes.
+pub(crate) const ROTATE: Rotate =
+    Rotate { size: Some(100 << 20), age: Some(Duration::from_secs(24 * 3600)), keep: 14, compress: false };
 
 /// What an operator wants to know, without clients' mistakes.
 pub(crate) const LOG_LEVEL: Level = Level::Info;

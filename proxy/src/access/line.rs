@@ -1,13 +1,16 @@
-//! A request's record as a line, text or JSON. Clients choose much of what is in it, so
+//! A request's record as a line: text, JSON or the combined format. Clients choose much of what is in it, so
 //! everything but printable ASCII is escaped: no client can end a line, forge a field or steer
 //! a terminal.
 
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tidegate_site::AccessFormat;
 use time::OffsetDateTime;
 
 use super::Record;
+use super::combined::combined;
+use super::look::Look;
 
 /// A thread's memory for making lines: they cost no allocation, and one calendar computation
 /// a second.
@@ -23,9 +26,19 @@ impl Scratch {
         Self { line: Vec::with_capacity(512), second: u64::MAX, stamp: Vec::with_capacity(20) }
     }
 
-    /// `2026-11-22T17:00:00.123Z INFO  proxy 192.0.2.1 "GET / HTTP/1.1" 200 5 took=0.001200 ...`
-    pub(super) fn text(&mut self, record: &Record<'_>) -> &[u8] {
+    /// The line of a request.
+    pub(super) fn line(&mut self, record: &Record<'_>, look: &Look) -> &[u8] {
         self.line.clear();
+        match look.format {
+            AccessFormat::Text => self.text(record, look),
+            AccessFormat::Json => self.json(record, look),
+            AccessFormat::Combined => combined(&mut self.line, record, look),
+        }
+        &self.line
+    }
+
+    /// `2026-11-22T17:00:00.123Z INFO  proxy 192.0.2.1 "GET / HTTP/1.1" 200 5 took=0.001200 ...`
+    fn text(&mut self, record: &Record<'_>, look: &Look) {
         self.stamp(record.time);
         let line = &mut self.line;
         put(line, format_args!(" INFO  proxy {} \"", record.client));
@@ -34,7 +47,7 @@ impl Scratch {
         } else {
             escape(line, record.method, Escape::Text);
             line.push(b' ');
-            escape(line, record.target, Escape::Text);
+            escape(line, &look.target(record.target), Escape::Text);
             line.push(b' ');
             escape(line, record.protocol, Escape::Text);
         }
@@ -61,23 +74,34 @@ impl Scratch {
             line.extend_from_slice(b" request_id=");
             escape(line, record.request_id, Escape::Word);
         }
+        if !record.trace_id.is_empty() {
+            put(line, format_args!(" trace_id={}", record.trace_id));
+        }
+        if !record.user.is_empty() {
+            line.extend_from_slice(b" user=");
+            escape(line, record.user, Escape::Word);
+        }
+        for (name, hidden) in &look.headers {
+            if let Some(value) = record.headers.and_then(|headers| look.header(headers, name, *hidden)) {
+                put(line, format_args!(" {name}=\""));
+                escape(line, &value, Escape::Text);
+                line.push(b'"');
+            }
+        }
         line.push(b'\n');
-        line
     }
 
     /// The same as an object; what does not apply is left out.
-    pub(super) fn json(&mut self, record: &Record<'_>) -> &[u8] {
-        self.line.clear();
+    fn json(&mut self, record: &Record<'_>, look: &Look) {
         self.line.extend_from_slice(b"{\"time\":\"");
         self.stamp(record.time);
         let line = &mut self.line;
         line.extend_from_slice(b"\",\"level\":\"info\",\"process\":\"proxy\",\"message\":\"request\"");
         put(line, format_args!(",\"client\":\"{}\"", record.client));
-        for (name, value) in
-            [("method", record.method), ("uri", record.target), ("protocol", record.protocol), ("host", record.host)]
-        {
-            string(line, name, value);
-        }
+        string(line, "method", record.method);
+        string(line, "uri", &look.target(record.target));
+        string(line, "protocol", record.protocol);
+        string(line, "host", record.host);
         put(line, format_args!(",\"status\":{},\"sent\":{},\"took\":", record.status, record.sent));
         seconds(line, record.duration);
         if let Some(wait) = record.queue_wait {
@@ -90,8 +114,23 @@ impl Scratch {
         }
         string(line, "cause", record.cause.map(|cause| cause.label()).unwrap_or_default());
         string(line, "request_id", record.request_id);
+        string(line, "trace_id", record.trace_id);
+        string(line, "user", record.user);
+        if let Some(headers) = record.headers.filter(|_| !look.headers.is_empty()) {
+            line.extend_from_slice(b",\"headers\":{");
+            let empty = line.len();
+            for (name, hidden) in &look.headers {
+                if let Some(value) = look.header(headers, name, *hidden) {
+                    string(line, name.as_str(), &value);
+                }
+            }
+            // Members come with a comma before them.
+            if line.len() > empty {
+                line.remove(empty);
+            }
+            line.push(b'}');
+        }
         line.extend_from_slice(b"}\n");
-        line
     }
 
     /// Appends the time in UTC, to the millisecond.
@@ -168,7 +207,7 @@ fn seconds(line: &mut Vec<u8>, duration: Duration) {
     put(line, format_args!("{}.{:06}", duration.as_secs(), duration.subsec_micros()));
 }
 
-fn put(line: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
+pub(super) fn put(line: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     // Writing to a Vec cannot fail.
     let _ = line.write_fmt(arguments);
 }
@@ -195,6 +234,9 @@ mod tests {
             worker: Some(0),
             cause: None,
             request_id: "a-1",
+            trace_id: "",
+            user: "",
+            headers: None,
         }
     }
 
@@ -215,12 +257,67 @@ mod tests {
         }
     }
 
+    fn look(format: AccessFormat, headers: &[&str]) -> Look {
+        Look::of(&tidegate_site::AccessLog {
+            format,
+            to: tidegate_site::AccessTo::Stderr,
+            rotate: None,
+            sample: 1,
+            headers: headers.iter().map(|&name| name.to_owned()).collect(),
+            hidden_query: tidegate_site::HiddenQuery::None,
+            hidden_headers: vec!["cookie".to_owned()],
+        })
+    }
+
+    fn made(record: &Record<'_>, look: &Look) -> String {
+        String::from_utf8(Scratch::new().line(record, look).to_vec()).unwrap()
+    }
+
     fn text(record: &Record<'_>) -> String {
-        String::from_utf8(Scratch::new().text(record).to_vec()).unwrap()
+        made(record, &look(AccessFormat::Text, &[]))
     }
 
     fn json(record: &Record<'_>) -> String {
-        String::from_utf8(Scratch::new().json(record).to_vec()).unwrap()
+        made(record, &look(AccessFormat::Json, &[]))
+    }
+
+    #[test]
+    fn the_combined_format_is_apaches() {
+        let combined = |record: &Record<'_>| made(record, &look(AccessFormat::Combined, &[]));
+        assert_eq!(
+            combined(&record()),
+            "2001:db8::1 - - [22/Nov/2026:17:00:00 +0000] \"GET /a?b=c HTTP/2.0\" 200 1234 \"-\" \"-\"\n"
+        );
+        assert_eq!(combined(&bare()), "2001:db8::1 - - [22/Nov/2026:17:00:00 +0000] \"-\" 400 - \"-\" \"-\"\n");
+        let mut headers = http::HeaderMap::new();
+        headers.insert("referer", "https://a.example/?q=\"\\".parse().unwrap());
+        headers.insert("user-agent", http::HeaderValue::from_bytes(b"a\tb\xe4\"").unwrap());
+        let full = Record { user: "jo e\n", protocol: "HTTP/1.1", headers: Some(&headers), ..record() };
+        assert_eq!(
+            combined(&full),
+            "2001:db8::1 - jo\\x20e\\n [22/Nov/2026:17:00:00 +0000] \"GET /a?b=c HTTP/1.1\" 200 1234 \
+             \"https://a.example/?q=\\\"\\\\\" \"a\\tb\\xef\\xbf\\xbd\\\"\"\n"
+        );
+    }
+
+    #[test]
+    fn headers_trace_and_user_are_added() {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("accept", "a b\"".parse().unwrap());
+        headers.insert("cookie", "secret".parse().unwrap());
+        let record = Record { user: "joe", trace_id: "4bf9", headers: Some(&headers), ..record() };
+        let names = ["accept", "cookie", "absent"];
+        assert!(
+            made(&record, &look(AccessFormat::Text, &names))
+                .ends_with(" request_id=a-1 trace_id=4bf9 user=joe accept=\"a b\\\"\" cookie=\"redacted\"\n")
+        );
+        let parsed: serde_json::Value =
+            serde_json::from_str(&made(&record, &look(AccessFormat::Json, &names))).unwrap();
+        assert_eq!(parsed["headers"], serde_json::json!({"accept": "a b\"", "cookie": "redacted"}));
+        assert_eq!((&parsed["trace_id"], &parsed["user"]), (&"4bf9".into(), &"joe".into()));
+        let none: serde_json::Value =
+            serde_json::from_str(&made(&record, &look(AccessFormat::Json, &["absent"]))).unwrap();
+        assert_eq!(none["headers"], serde_json::json!({}));
     }
 
     #[test]
@@ -286,9 +383,9 @@ mod tests {
             (1_795_366_801_000, "2026-11-22T17:00:01.000Z "),
         ] {
             let record = Record { time: UNIX_EPOCH + Duration::from_millis(millis), ..record() };
-            assert!(scratch.text(&record).starts_with(stamp.as_bytes()), "{stamp}");
+            assert!(scratch.line(&record, &look(AccessFormat::Text, &[])).starts_with(stamp.as_bytes()), "{stamp}");
         }
         let before = Record { time: UNIX_EPOCH - Duration::from_secs(1), ..record() };
-        assert!(scratch.text(&before).starts_with(b"1970-01-01T00:00:00.000Z "));
+        assert!(scratch.line(&before, &look(AccessFormat::Text, &[])).starts_with(b"1970-01-01T00:00:00.000Z "));
     }
 }

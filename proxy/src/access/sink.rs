@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use prometheus::IntCounter;
 
 /// About 20,000 lines: half a second of the busiest site while the log's reader is away.
@@ -15,8 +15,15 @@ const CAPACITY: usize = 4 << 20;
 /// writes a second and not one for each request.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// Where lines are put. The thread writes what is left when this is dropped.
 #[derive(Debug)]
 pub(super) struct Sink {
+    shared: Arc<Shared>,
+}
+
+/// The thread behind a sink, which may outlive it.
+#[derive(Debug)]
+pub(super) struct Thread {
     shared: Arc<Shared>,
 }
 
@@ -77,13 +84,20 @@ impl Sink {
         }
     }
 
-    /// Whether everything was written before the timeout.
-    pub(super) fn close(&self, timeout: Duration) -> bool {
-        let mut state = self.shared.state.lock();
-        state.closed = true;
-        self.shared.filled.notify_one();
-        self.shared.closed.notify_one();
-        let deadline = Instant::now() + timeout;
+    pub(super) fn thread(&self) -> Thread {
+        Thread { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl Thread {
+    /// Whether it has written everything and ended.
+    pub(super) fn is_done(&self) -> bool {
+        self.shared.state.lock().done
+    }
+
+    /// Takes no more lines; whether everything was written before the deadline.
+    pub(super) fn close(&self, deadline: Instant) -> bool {
+        let mut state = self.shared.close();
         self.shared.done.wait_while_until(&mut state, |state| !state.done, deadline);
         state.done
     }
@@ -92,14 +106,19 @@ impl Sink {
 impl Drop for Sink {
     fn drop(&mut self) {
         // Without this the thread would wait for lines for ever.
-        let mut state = self.shared.state.lock();
-        state.closed = true;
-        self.shared.filled.notify_one();
-        self.shared.closed.notify_one();
+        drop(self.shared.close());
     }
 }
 
 impl Shared {
+    fn close(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        self.filled.notify_one();
+        self.closed.notify_one();
+        state
+    }
+
     fn write_to(&self, mut output: impl Write) {
         let mut batch = Vec::new();
         let mut state = self.state.lock();
@@ -166,7 +185,7 @@ mod tests {
         open.send(()).unwrap();
         assert_eq!(written.recv().unwrap(), b"two\ntre\n");
         drop(open);
-        assert!(sink.close(Duration::from_secs(60)));
+        assert!(sink.thread().close(Instant::now() + Duration::from_secs(60)));
         sink.push(b"late\n");
         assert_eq!(dropped.get(), 2);
         assert!(written.try_recv().is_err());
@@ -179,7 +198,7 @@ mod tests {
         for number in 0..100 {
             sink.push(format!("{number}\n").as_bytes());
         }
-        assert!(sink.close(Duration::from_secs(60)));
+        assert!(sink.thread().close(Instant::now() + Duration::from_secs(60)));
         let lines: Vec<u8> = written.try_iter().flatten().collect();
         let expected: String = (0..100).map(|number| format!("{number}\n")).collect();
         assert_eq!(String::from_utf8(lines).unwrap(), expected);
@@ -191,7 +210,7 @@ mod tests {
         let (sink, _, written, open) = gated(CAPACITY);
         sink.push(b"one\n");
         written.recv().unwrap();
-        assert!(!sink.close(Duration::ZERO));
+        assert!(!sink.thread().close(Instant::now()));
         drop(open);
     }
 }

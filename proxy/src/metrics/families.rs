@@ -11,6 +11,7 @@ const SECONDS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 const BACKEND: &[&str] = &["app", "worker"];
 const APP: &[&str] = &["app"];
+const LOG: &[&str] = &["log"];
 
 #[derive(Debug)]
 pub(super) struct Families {
@@ -62,6 +63,8 @@ pub(super) struct Families {
     pub(super) log_dropped: IntCounter,
     pub(super) http2_ended: IntCounterVec,
     pub(super) process_cpu: Counter,
+    pub(super) log_failed: IntCounterVec,
+    pub(super) log_rotations: IntCounterVec,
     pub(super) process_resident_memory: IntGauge,
     pub(super) process_start_time: IntGauge,
 }
@@ -305,6 +308,13 @@ impl Families {
                 r,
                 Counter::new("tidegate_process_cpu_seconds_total", "Processor time of the proxy."),
             ),
+            log_failed: counters(
+                r,
+                "tidegate_log_failed_total",
+                "Log lines lost because a log file could not be written.",
+                LOG,
+            ),
+            log_rotations: counters(r, "tidegate_log_rotations_total", "Log files set aside.", LOG),
             process_resident_memory: gauge(
                 r,
                 "tidegate_process_resident_memory_bytes",

@@ -9,6 +9,7 @@ mod app;
 mod families;
 mod held;
 mod listener;
+mod logs;
 mod proxy;
 mod series;
 mod worker;
@@ -19,6 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use prometheus::{Encoder as _, IntCounter, IntGauge, TextEncoder};
+use tidegate_log::Tally;
 
 pub(crate) use app::AppMetrics;
 pub(crate) use held::Held;
@@ -27,6 +29,7 @@ pub(crate) use proxy::{Ended, Handshake, ListenerMetrics, Version};
 pub(crate) use worker::WorkerMetrics;
 
 use families::Families;
+use logs::LogMetrics;
 pub(crate) use proxy::FileMetrics;
 use proxy::HttpMetrics;
 
@@ -85,6 +88,7 @@ pub(crate) struct Metrics {
     /// Requests answered from static files.
     pub(crate) files: FileMetrics,
     families: Arc<Families>,
+    logs: LogMetrics,
     // Locked when configuration or pool change, never while a request is served.
     apps: Mutex<HashMap<String, Arc<AppMetrics>>>,
     listeners: Mutex<HashMap<String, Arc<ListenerMetrics>>>,
@@ -106,6 +110,7 @@ impl Metrics {
             files: FileMetrics::new(&families),
             apps: Mutex::default(),
             listeners: Mutex::default(),
+            logs: LogMetrics::new(&families),
             families,
         })
     }
@@ -216,6 +221,11 @@ impl Metrics {
         self.families.log_dropped.clone()
     }
 
+    /// Counts what happens to the access log's file.
+    pub(crate) fn access_tally(&self) -> Arc<Tally> {
+        self.logs.access()
+    }
+
     /// Everything, in Prometheus' text format 0.0.4. Reads the process's memory and times: call it where
     /// blocking is allowed.
     pub(crate) fn encode(&self) -> prometheus::Result<Vec<u8>> {
@@ -228,6 +238,7 @@ impl Metrics {
             // Two scrapes at once may read the clock in the other order.
             self.families.process_cpu.inc_by((time.as_secs_f64() - counted).max(0.0));
         }
+        self.logs.collect();
         let mut text = Vec::with_capacity(64 << 10);
         TextEncoder::new().encode(&self.families.registry.gather(), &mut text)?;
         Ok(text)

@@ -20,10 +20,12 @@ const HOP_BY_HOP: [&str; 7] = ["connection", "keep-alive", "te", "trailer", "tra
 const KEPT: [&str; 4] = ["host", "content-length", "content-type", "cache-control"];
 
 /// Fields whose meaning to the app is set by Tidegate, so no other spelling may carry them.
-const OURS: [&str; 8] = [
+const OURS: [&str; 10] = [
     "forwarded",
     "x-real-ip",
     "x-request-id",
+    "traceparent",
+    "tracestate",
     "host",
     "content-length",
     "content-type",
@@ -121,9 +123,15 @@ pub(crate) fn is_request_id(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(legal)
 }
 
-/// 32 hexadecimal digits: this process's random number, and a counter behind a bijection that
-/// makes neighbours look different. Unique without a system call for each request.
+/// 32 hexadecimal digits, unlike those of any other request of this process.
 pub(crate) fn new_request_id() -> String {
+    let (process, number) = unique();
+    format!("{process:016x}{number:016x}")
+}
+
+/// This process's random number, and a counter behind a bijection that makes neighbours look
+/// different. Unique without a system call for each request.
+pub(crate) fn unique() -> (u64, u64) {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     static SEED: LazyLock<(u64, u64)> = LazyLock::new(|| {
         use std::hash::{BuildHasher as _, RandomState};
@@ -131,15 +139,7 @@ pub(crate) fn new_request_id() -> String {
         (RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8))
     });
     let (process, start) = *SEED;
-    let number = mix(start.wrapping_add(COUNTER.fetch_add(1, Ordering::Relaxed)));
-    let mut id = String::with_capacity(32);
-    for half in [process, number] {
-        for shift in (0..16).rev() {
-            let digit = (half >> (shift * 4)) & 0xf;
-            id.push(char::from(b"0123456789abcdef"[digit as usize]));
-        }
-    }
-    id
+    (process, mix(start.wrapping_add(COUNTER.fetch_add(1, Ordering::Relaxed))))
 }
 
 /// A permutation of the 64-bit numbers: each step can be undone.

@@ -12,6 +12,7 @@ pub(crate) mod guard;
 mod headers;
 pub(crate) mod pages;
 pub(crate) mod route;
+mod trace_context;
 mod words;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ use tidegate_site::{AppRoute, ErrorPages, Files, Protocol, Rules, Target};
 use tracing::Level;
 
 use self::error::Failure;
+use self::trace_context::TraceContext;
 use crate::access::Record;
 use crate::listener::Origin;
 use crate::metrics;
@@ -50,6 +52,8 @@ pub(crate) struct Facts {
     pub(crate) origin: forwarded::Origin,
     /// The request id.
     pub(crate) id: String,
+    /// The trace it belongs to, with `trace_context`.
+    pub(crate) trace_context: Option<TraceContext>,
 }
 
 /// What the log will say beside the facts.
@@ -142,6 +146,9 @@ pub(crate) fn refuse_unread(failure: &Failure, origin: &Origin, shared: &Shared)
         worker: None,
         cause: failure.cause,
         request_id: &id,
+        trace_id: "",
+        user: "",
+        headers: None,
     });
     wire
 }
@@ -164,6 +171,7 @@ fn facts(exchange: &Exchange, origin: &Origin, live: &Live) -> Facts {
             &live.site.trusted_proxies,
         ),
         id: headers::request_id(&request.headers),
+        trace_context: live.site.trace_context.then(|| TraceContext::of(&request.headers)),
     }
 }
 
@@ -359,6 +367,9 @@ fn conclude(
         worker: trace.worker,
         cause,
         request_id: &facts.id,
+        trace_id: facts.trace_context.as_ref().map_or("", TraceContext::id),
+        user: "",
+        headers: Some(&exchange.request().headers),
     });
 }
 
@@ -376,6 +387,7 @@ fn log_failure(facts: &Facts, trace: &Trace, failure: &Failure) {
                 method = %facts.method,
                 path,
                 request_id = %facts.id,
+                trace_id = facts.trace_context.as_ref().map(TraceContext::id),
                 detail = %failure.detail,
                 "request failed"
             )

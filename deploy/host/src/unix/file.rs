@@ -111,6 +111,11 @@ pub(crate) fn file_identity(_: &File, metadata: &Metadata) -> io::Result<FileIde
     Ok((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (ours, theirs) = (file.metadata()?, fs::metadata(path)?);
+    Ok((ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()))
+}
+
 pub(crate) fn create_temporary(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     // The name has done its work: the file lives for as long as it is open.

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use child::{Process, spawn};
-pub(crate) use file::{FileIdentity, create_private, create_temporary, directory_within, file_identity, open_within};
+pub(crate) use file::{
+    FileIdentity, create_private, create_temporary, directory_within, file_identity, is_at, open_within,
+};
 pub(crate) use signal::Signals;
 pub(crate) use socket::{Listener, Stream, connect, local_endpoint};
 

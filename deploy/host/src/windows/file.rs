@@ -134,12 +134,7 @@ fn name_on_disk(path: &Path) -> Option<OsString> {
 pub(crate) type FileIdentity = (u32, u64, i64);
 
 pub(crate) fn file_identity(file: &File, _: &Metadata) -> io::Result<FileIdentity> {
-    let mut which = BY_HANDLE_FILE_INFORMATION::default();
-    // SAFETY: the handle is open, and `which` is writable.
-    if unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut which) } == 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let index = u64::from(which.nFileIndexHigh) << 32 | u64::from(which.nFileIndexLow);
+    let (volume, index) = place_on_volume(file)?;
     let mut times = FILE_BASIC_INFO::default();
     let size = std::mem::size_of::<FILE_BASIC_INFO>() as u32;
     // SAFETY: the handle is open, and `times` is writable and as large as said.
@@ -147,7 +142,21 @@ pub(crate) fn file_identity(file: &File, _: &Metadata) -> io::Result<FileIdentit
         unsafe { GetFileInformationByHandleEx(file.as_raw_handle(), FileBasicInfo, (&raw mut times).cast(), size) };
     // Not every file system has this time; the others are in the stamp anyway.
     let changed = if told == 0 { 0 } else { times.ChangeTime };
-    Ok((which.dwVolumeSerialNumber, index, changed))
+    Ok((volume, index, changed))
+}
+
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    Ok(place_on_volume(file)? == place_on_volume(&File::open(path)?)?)
+}
+
+/// Volume and index on it: which file it is.
+fn place_on_volume(file: &File) -> io::Result<(u32, u64)> {
+    let mut which = BY_HANDLE_FILE_INFORMATION::default();
+    // SAFETY: the handle is open, and `which` is writable.
+    if unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut which) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((which.dwVolumeSerialNumber, u64::from(which.nFileIndexHigh) << 32 | u64::from(which.nFileIndexLow)))
 }
 
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {

@@ -20,7 +20,9 @@ use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS
 use windows_sys::Win32::System::Threading::{GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION};
 
 pub(crate) use child::{Process, spawn};
-pub(crate) use file::{FileIdentity, create_private, create_temporary, directory_within, file_identity, open_within};
+pub(crate) use file::{
+    FileIdentity, create_private, create_temporary, directory_within, file_identity, is_at, open_within,
+};
 pub(crate) use pipe::{Listener, Stream, connect, local_endpoint};
 pub(crate) use security::{trust, trusted};
 pub(crate) use signal::Signals;

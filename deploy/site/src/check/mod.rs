@@ -11,6 +11,7 @@ mod files;
 mod hosts;
 mod limits;
 mod listeners;
+mod log;
 mod maintenance;
 mod names;
 mod paths;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tidegate_host::Endpoint;
 
-use crate::checked::{Level, Log, LogFormat, Site};
+use crate::checked::Site;
 use crate::defaults;
 use crate::raw::{Node, Table};
 use paths::Base;
@@ -42,10 +43,10 @@ pub(crate) const ROOT: &[&str] = &[
     "app",
     "limits",
     "trusted_proxies",
+    "trace_context",
     "metrics",
     "log",
 ];
-const LOG: &[&str] = &["level", "access", "format"];
 
 /// What is known of the file beside its content.
 pub(crate) struct Origin {
@@ -72,8 +73,9 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
     let apps = apps::all(&table, &base);
     let hosts = hosts::all(&table, &base, &apps, limits.as_ref());
     let trusted_proxies = table.read("trusted_proxies", Vec::new(), |node| networks(&node));
+    let trace_context = table.read("trace_context", defaults::TRACE_CONTEXT, |node| node.switch());
     let metrics = metrics(&table, listeners.as_deref());
-    let log = log(&table);
+    let log = log::read(&table, &base);
     if let Some(runtime_dir) = &runtime_dir {
         endpoints_fit(&table, runtime_dir, &apps.names);
     }
@@ -91,6 +93,7 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
         apps: apps.checked,
         limits: limits?,
         trusted_proxies: trusted_proxies?,
+        trace_context: trace_context?,
         metrics: metrics?,
         log: log?,
     })
@@ -148,21 +151,6 @@ fn metrics(table: &Table<'_>, listeners: Option<&[crate::Listener]>) -> Option<O
     Some(Some(address))
 }
 
-fn log(table: &Table<'_>) -> Option<Log> {
-    let Some(node) = table.get("log") else {
-        return Some(Log { level: defaults::LOG_LEVEL, access: defaults::ACCESS_LOG, format: defaults::LOG_FORMAT });
-    };
-    let table = node.table(LOG)?;
-    let level = table.read("level", defaults::LOG_LEVEL, |node| {
-        node.choice(&[("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug)])
-    });
-    let access = table.read("access", defaults::ACCESS_LOG, |node| node.switch());
-    let format = table.read("format", defaults::LOG_FORMAT, |node| {
-        node.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)])
-    });
-    Some(Log { level: level?, access: access?, format: format? })
-}
-
 /// A Unix socket's path has 108 bytes with its terminator; a worker that cannot bind would be
 /// found out only at its start.
 fn endpoints_fit(table: &Table<'_>, runtime_dir: &std::path::Path, apps: &[String]) {
@@ -217,7 +205,10 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("recycle", pool::RECYCLE),
     ("queue", apps::QUEUE),
     ("limits", limits::LIMITS),
-    ("log", LOG),
+    ("log", log::LOG),
+    ("rotate", log::ROTATE),
+    ("access", log::ACCESS),
+    ("redact", log::REDACT),
 ];
 
 #[cfg(test)]

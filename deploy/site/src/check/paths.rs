@@ -46,6 +46,15 @@ impl Base {
         Some(path)
     }
 
+    /// A file that may have to be made, and its directory too.
+    pub(crate) fn file_to_be(&self, node: &Node<'_>, expected: &str) -> Option<PathBuf> {
+        let path = self.resolve(node.text(expected)?);
+        if path.is_dir() || path.file_name().is_none() {
+            return node.reject(format_args!("{} is a directory: expected {expected}", path.display()));
+        }
+        Some(path)
+    }
+
     fn found(
         &self,
         node: &Node<'_>,

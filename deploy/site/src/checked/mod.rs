@@ -30,7 +30,7 @@ pub use self::listener::{
     CertificateFiles, CertificateSource, ClientCertificateMode, ClientCertificates, Listener, PfxPassword, Protocol,
     Tls, TlsProfile,
 };
-pub use self::log::{Level, Log, LogFormat};
+pub use self::log::{AccessFormat, AccessLog, AccessTo, HiddenQuery, Level, Log, LogFormat, Rotate};
 pub use self::maintenance::Maintenance;
 pub use self::priority::Priority;
 pub use self::redirect::{Destination, Expression, Part, Pattern, Redirect, Redirection, Rewrite};
@@ -66,6 +66,8 @@ pub struct Site {
     pub limits: Limits,
     /// Addresses whose X-Forwarded-* and Forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether every request to an app belongs to a trace.
+    pub trace_context: bool,
     /// Metrics listener, unless switched off.
     pub metrics: Option<SocketAddr>,
     /// Logging.

@@ -385,7 +385,7 @@ fn the_rest_says_what_was_expected() {
         ),
         ("metrics: 9145", "metrics: 9145: expected an address with a port such as 127.0.0.1:9145, or off"),
         ("log: { level: trace }", "log.level: \"trace\": expected error, warn, info or debug"),
-        ("log: { access: 1 }", "log.access: 1: expected on or off"),
+        ("log: { access: 1 }", "log.access: 1: expected on, off, or a table such as { to: logs/access.log }"),
         ("log: { format: xml }", "log.format: \"xml\": expected text or json"),
         ("state_dir: \"\"", "state_dir: \"\": is empty: expected a directory"),
         (

@@ -7,6 +7,9 @@ use crate::files::Directory;
 use http::HeaderValue;
 use tidegate_site::*;
 
+const ROTATE: Rotate =
+    Rotate { size: Some(100 << 20), age: Some(Duration::from_secs(86_400)), keep: 14, compress: false };
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -98,7 +101,22 @@ fn a_file_with_one_app_is_enough() {
         },
         trusted_proxies: vec![],
         metrics: Some("127.0.0.1:9145".parse().unwrap()),
-        log: Log { level: Level::Info, access: true, format: LogFormat::Text },
+        trace_context: false,
+        log: Log {
+            level: Level::Info,
+            format: LogFormat::Text,
+            to: None,
+            rotate: Some(ROTATE),
+            access: Some(AccessLog {
+                format: AccessFormat::Text,
+                to: AccessTo::Log,
+                rotate: Some(ROTATE),
+                sample: 1,
+                headers: vec![],
+                hidden_query: HiddenQuery::None,
+                hidden_headers: vec![],
+            }),
+        },
     };
     assert_eq!(short, expected);
     assert_eq!(Site { digest: short.digest.clone(), ..long }, expected);
@@ -159,6 +177,7 @@ limits: { connections: 7, handshake_timeout: 1s, header_timeout: 2s, header_size
           keep_alive: 3s, client_timeout: 4s, body_size: 1GB, http2_streams: 9, drain_timeout: 5s,
           buffer_memory: 8KiB, buffer_disk: 2GB, buffer_response: 3MB, buffer_dir: spool, static_cache: 0 }
 trusted_proxies: [10.1.2.3/8, "::1"]
+trace_context: on
 metrics: off
 log: { level: debug, access: no, format: json }
 "#,
@@ -256,7 +275,8 @@ log: { level: debug, access: no, format: json }
     assert_eq!(site.limits.static_cache, 0);
     assert_eq!(site.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(site.metrics, None);
-    assert_eq!(site.log, Log { level: Level::Debug, access: false, format: LogFormat::Json });
+    assert_eq!((site.log.level, site.log.format, site.log.access), (Level::Debug, LogFormat::Json, None));
+    assert!(site.trace_context);
 }
 
 #[test]
@@ -273,7 +293,7 @@ fn switches_are_written_in_many_ways() {
         ("OFF", false),
     ] {
         assert_eq!(
-            directory.load(format!("app: a:b\nlog: {{ access: {text} }}")).unwrap().log.access,
+            directory.load(format!("app: a:b\nlog: {{ access: {text} }}")).unwrap().log.access.is_some(),
             access,
             "{text}"
         );
@@ -284,7 +304,7 @@ fn switches_are_written_in_many_ways() {
 fn files_from_windows_editors_are_read() {
     let directory = Directory::new();
     let site = directory.load("\u{FEFF}app: a:b\r\nlog:\r\n  access: off\r\n").unwrap();
-    assert!(!site.log.access);
+    assert!(site.log.access.is_none());
 }
 
 #[test]

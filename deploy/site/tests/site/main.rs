@@ -8,6 +8,8 @@ mod files;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod redirects;
 #[cfg(test)]
 mod rules;

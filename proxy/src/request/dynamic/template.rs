@@ -42,6 +42,9 @@ impl Template {
             headers.insert(HOST, host);
         }
         set_request_id(&mut headers, &facts.id);
+        if let Some(trace_context) = &facts.trace_context {
+            trace_context.apply(&mut headers);
+        }
         forwarded::apply(&mut headers, &facts.origin, origin.port);
         let dispatch = Dispatch {
             number: 0,
