@@ -13,6 +13,7 @@ mod error;
 mod ocsp;
 mod pem;
 mod pfx;
+mod remarks;
 mod server;
 mod store;
 #[cfg(test)]
@@ -23,5 +24,6 @@ pub use client::{ClientIdentity, ClientVerifier, client_verifier, identify};
 pub use development::development;
 pub use error::CertificateError;
 pub use ocsp::Staple;
+pub use remarks::{EXPIRY_WARNING_DAYS, Validity, uncovered};
 pub use server::server_config;
 pub use store::Store;

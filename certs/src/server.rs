@@ -111,6 +111,25 @@ mod tests {
     }
 
     #[test]
+    fn the_modern_profile_speaks_nothing_before_1_3() {
+        let scratch = Scratch::new();
+        let certificate = development(&scratch.0, &[]).unwrap();
+        let store = Arc::new(Store::new(vec![certificate.clone()]));
+        let server = server_config(store, TlsProfile::Modern, None);
+        handshake(client(&certificate, &version::TLS13, &[]), &server, "localhost");
+        let mut old = ClientConnection::new(
+            client(&certificate, &version::TLS12, &[]),
+            ServerName::try_from("localhost").unwrap(),
+        )
+        .unwrap();
+        let mut hello = Vec::new();
+        old.write_tls(&mut hello).unwrap();
+        let mut server = ServerConnection::new(server).unwrap();
+        server.read_tls(&mut &hello[..]).unwrap();
+        assert!(server.process_new_packets().is_err());
+    }
+
+    #[test]
     fn a_client_that_returns_resumes_its_session() {
         let scratch = Scratch::new();
         let certificate = development(&scratch.0, &[]).unwrap();

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tidegate_certs::{Certificate, Staple, Store};
 use tidegate_contract::{CertificateReport, ProxyReport};
 use tidegate_site::Site;
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -127,6 +128,7 @@ impl Reload {
     pub(crate) fn commit(&self, prepared: Prepared, shared: &Arc<Shared>) {
         let Prepared { live, listeners, material, figures } = prepared;
         let mut tls = self.tls.lock();
+        warn_of_uncovered(&live.site, &material.certificates);
         shared.apps.configure(&live.site);
         self.show(&material, shared, &mut tls);
         if let Err(error) = tidegate_log::init("proxy", &live.site.log) {
@@ -203,11 +205,13 @@ impl Reload {
             })
             .collect();
         shared.metrics.set_certificates(&expiry);
+        let now = OffsetDateTime::now_utc().unix_timestamp();
         for certificate in &material.certificates {
-            match &certificate.staple {
-                Some(Staple::Ignored(reason)) => warn!(%reason, "OCSP response left out"),
-                Some(Staple::Sent { .. }) => info!(certificate = %certificate.source, "OCSP response stapled"),
-                None => {}
+            for warning in certificate.warnings(now) {
+                warn!("{warning}");
+            }
+            if let Some(Staple::Sent { .. }) = certificate.staple {
+                info!(certificate = %certificate.source, "OCSP response stapled");
             }
         }
         self.store.replace(material.certificates.clone());
@@ -251,4 +255,15 @@ impl Reload {
 /// Shows in the metrics which hosts are closed.
 pub(crate) fn show_maintenance(shared: &Shared) {
     shared.metrics.set_maintenance(&shared.traffic.maintenance.report(&shared.live.load().site));
+}
+
+/// A visitor of such a host is shown a warning, or nothing at all.
+fn warn_of_uncovered(site: &Site, certificates: &[Certificate]) {
+    if certificates.is_empty() {
+        return;
+    }
+    let names = site.hosts.iter().flat_map(|host| host.names.iter().chain(&host.aliases)).map(String::as_str);
+    for name in tidegate_certs::uncovered(certificates, names) {
+        warn!(host = name, "no certificate is for this host: its clients are shown the first one");
+    }
 }

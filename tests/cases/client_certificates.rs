@@ -57,7 +57,7 @@ impl Bench {
 
 #[tokio::test]
 async fn the_app_learns_who_is_there_and_strangers_are_refused() {
-    let bench = Bench::start("required", "mode: required, crl: ca.crl").await;
+    let mut bench = Bench::start("required", "mode: required, crl: ca.crl").await;
     let ada = bench.authority.client("Ada, Countess", 0x5a);
     let spoofed = [
         ("SSL-Client-Verify", "SUCCESS"),
@@ -86,6 +86,7 @@ async fn the_app_learns_who_is_there_and_strangers_are_refused() {
         assert_eq!(claims.len(), 6, "{claims:?}");
     }
 
+    bench.running.proxy().log.wait(&["GET / HTTP/1.1", "certificate=CN=Ada\\\\,\\x20Countess,O=Shop"]).await;
     assert!(bench.enter(&bench.nobody()).await.is_none(), "without a certificate");
     let stranger = Authority::new("staff").client("Ada", 1);
     assert!(bench.enter(&bench.client(&stranger)).await.is_none(), "from an authority of the same name");

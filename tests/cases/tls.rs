@@ -1,10 +1,12 @@
 //! Certificates and TLS: what is presented to whom, what is found without a reload, and what OpenSSL makes of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[cfg(unix)]
 use std::path::Path;
 
 use tidegate_tests::authority::{Authority, Pair};
 use tidegate_tests::client::Tls;
+#[cfg(unix)]
 use tidegate_tests::program::run;
 use tidegate_tests::wait::eventually;
 use tidegate_tests::{Running, Site};
@@ -95,6 +97,51 @@ async fn what_cannot_be_loaded_leaves_the_old_in_use_and_is_told_once() {
     assert!(Tls::trusting(&[&new.certificate]).knows(&after.unwrap()));
     assert_eq!(running.proxy().log.find(&["cannot be loaded"]).len(), 1);
     assert_eq!(running.metric("tidegate_certificate_reloads_total", &[("result", "failed")]).await, 1.0);
+}
+
+#[tokio::test]
+async fn check_and_the_log_say_what_is_wrong_with_certificates_and_who_has_a_port() {
+    let authority = Authority::new("test");
+    let (one, other) = (authority.server(&["shop.example"]), authority.server(&["shop.example"]));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let site = Site::new("check")
+        .file("static/index.html", "")
+        .file("one.pem", &one.certificate)
+        .file("one.key", &one.key)
+        .file("other.key", &other.key)
+        .file("ca.pem", "nothing")
+        .set("certificates", "[{ certificate: one.pem, key: one.key }]")
+        .set("listeners", "[{ address: '127.0.0.1:0', protocol: https }, { address: '127.0.0.1:0', protocol: http }]")
+        .set("hosts", "[{ names: [shop.example, desk.example], routes: [{ path: /, files: static }] }]");
+    let mut running = site.start().await;
+    running.proxy().log.wait(&["WARN", "no certificate is for this host", "desk.example"]).await;
+    let checked = running.tidegate(&["check", "--no-import"]).await;
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(
+        checked.stdout.contains("none is for desk.example") && !checked.stdout.contains("for shop.example:"),
+        "{checked:?}"
+    );
+
+    running.site.change("certificates", "[{ certificate: one.pem, key: other.key }]");
+    running.site.change(
+        "listeners",
+        &format!(
+            "[{{ address: '{address}', protocol: https, client_certificates: {{ ca: ca.pem, mode: optional }} }}]"
+        ),
+    );
+    running.site.write();
+    let checked = running.tidegate(&["check", "--no-import"]).await;
+    assert_ne!(checked.code, 0, "{checked:?}");
+    for expected in [
+        "one.pem",
+        "does not belong to the first certificate",
+        "ca.pem: there is no certificate in it",
+        &format!("{address}: "),
+        &format!("(process {})", std::process::id()),
+    ] {
+        assert!(checked.stdout.contains(expected), "{expected}: {checked:?}");
+    }
 }
 
 /// `openssl s_client` on the site; what it printed.

@@ -1,13 +1,14 @@
 //! `tidegate check`: everything that can be known about a site before it starts. It changes nothing;
 //! the apps are imported by the app server's program, in a worker started for nothing else.
 
+mod certificates;
+
 use std::fmt::{self, Display};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tidegate_certs::Certificate;
 use tidegate_contract::StatusReport;
 use tidegate_host::Spawn;
 use tidegate_site::Site;
@@ -16,7 +17,6 @@ use time::OffsetDateTime;
 use crate::args;
 use crate::control::Control;
 use crate::failure::Failure;
-use crate::status::EXPIRY_WARNING_DAYS;
 use crate::style::Style;
 use crate::up::program;
 
@@ -46,7 +46,7 @@ pub(crate) async fn run(config: &Path, arguments: &args::Check, style: Style) ->
     let site = tidegate_site::load(config).map_err(|error| Failure::configuration(config, &error))?;
     let mut report = Report { style, warnings: 0, problems: 0 };
     report.line(Verdict::Good, "site file", site.file.display());
-    certificates(&site, OffsetDateTime::now_utc(), &mut report);
+    certificates::check(&site, OffsetDateTime::now_utc().unix_timestamp(), &mut report);
     let running = running(&site).await;
     for (name, address) in addresses(&site) {
         let (verdict, text) = port(address, running.as_ref(), tidegate_host::listen_tcp(address).map(drop));
@@ -103,48 +103,6 @@ impl Display for Marked {
     }
 }
 
-fn certificates(site: &Site, now: OffsetDateTime, report: &mut Report) {
-    if !site.uses_tls() {
-        return;
-    }
-    if site.certificates.is_empty() {
-        let directory = site.state_dir.display();
-        report.line(Verdict::Good, "certificate", format_args!("self-signed for development, kept in {directory}"));
-    }
-    for files in &site.certificates {
-        match tidegate_certs::load(files) {
-            Ok(certificate) => {
-                let (verdict, text) = validity(&certificate, now);
-                report.line(verdict, "certificate", text);
-            }
-            Err(error) => report.line(Verdict::Problem, "certificate", with_sources(&error)),
-        }
-    }
-}
-
-/// An error and what it was caused by, which its own text leaves out.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |source| source.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
-}
-
-fn validity(certificate: &Certificate, now: OffsetDateTime) -> (Verdict, String) {
-    let names = certificate.names.join(", ");
-    let days = (certificate.not_after - now.unix_timestamp()).div_euclid(24 * 3600);
-    let end = certificate.not_after_text();
-    let (verdict, remark) = expiry(days);
-    (verdict, format!("{} for {names}, until {end}{remark}", certificate.source))
-}
-
-/// What so many days to the end of a certificate mean.
-fn expiry(days: i64) -> (Verdict, String) {
-    match days {
-        ..0 => (Verdict::Problem, ": expired; renew it".to_owned()),
-        0..EXPIRY_WARNING_DAYS => (Verdict::Warning, format!(": {days} days left; renew it")),
-        _ => (Verdict::Good, format!(" ({days} days left)")),
-    }
-}
-
 /// What the site's own processes have to say, if they run.
 async fn running(site: &Site) -> Option<StatusReport> {
     Control::connect(&site.control_endpoint(), CONNECT).await.ok()?.status().await.ok()
@@ -168,8 +126,9 @@ fn port(address: SocketAddr, running: Option<&StatusReport>, bound: io::Result<(
         return (Verdict::Good, format!("{address} is served by this site, which is running"));
     }
     let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => "; another program has it",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 may need more rights",
+        // Where the system tells who has it, the error says so.
+        io::ErrorKind::AddrInUse if !error.to_string().contains("taken by") => "; another program has it",
+        io::ErrorKind::PermissionDenied if address.port() < 1024 => "; ports below 1024 may need more rights",
         io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
         _ => "",
     };
@@ -238,15 +197,6 @@ mod tests {
             (Some(running("[::]:8444")), taken(), Verdict::Problem),
         ] {
             assert_eq!(port(address, running.as_ref(), bound).0, verdict);
-        }
-    }
-
-    #[test]
-    fn the_end_of_a_certificate_is_warned_of_in_time() {
-        for (days, verdict) in
-            [(-1, Verdict::Problem), (0, Verdict::Warning), (20, Verdict::Warning), (21, Verdict::Good)]
-        {
-            assert_eq!(expiry(days).0, verdict, "{days}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use tidegate_certs::EXPIRY_WARNING_DAYS;
 use tidegate_contract::{
     AppPhase, AppState, CertificateReport, ListenerReport, ProxyReport, StatusReport, WorkerPhase, WorkerState,
 };
@@ -18,9 +19,6 @@ use crate::table::{Cell, Tone, render};
 
 /// To connect to an app server that runs.
 const CONNECT: Duration = Duration::from_secs(5);
-
-/// A certificate that ends sooner deserves a warning: renewal twice failed by then, usually.
-pub(crate) const EXPIRY_WARNING_DAYS: i64 = 21;
 
 /// Runs the command.
 pub(crate) async fn run(config: &Path, arguments: &args::Status, style: Style) -> Result<(), Failure> {

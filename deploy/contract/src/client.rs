@@ -26,6 +26,14 @@ pub enum ClientCertificate {
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b',').add(b'%').add(b'=');
 
 impl ClientCertificate {
+    /// The owner's name, if it was verified.
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Verified { subject, .. } => Some(subject),
+        }
+    }
+
     /// As part of the internal header: no spaces, ASCII.
     pub(crate) fn encode(&self) -> String {
         match self {

@@ -14,6 +14,7 @@
 //! | `local_endpoint(dir, name)` | where a local socket of that name lives |
 //! | `Listener::{bind, accept}`, `Stream`, `connect` | Unix sockets, named pipes |
 //! | `prepare_tcp`, `TCP_BACKLOG`, `NO_ADDRESS_FAMILY` | options of a TCP listener before it is bound |
+//! | `port::listening(is_wanted)` | the process that listens on an address |
 //! | `pause_accepting(error)` | whether an accept error passes by waiting |
 //! | `Signals::{install, next}` | requests to stop or reload |
 //! | `spawn(&Spawn)`, `Process::{id, wait, kill}` | a child and everything that it starts |

@@ -1,5 +1,5 @@
 //! TCP listeners for clients: bound once, by nobody else, with a backlog that takes a flood of
-//! connections. Used by the proxy; accepting is its affair.
+//! connections. Used by the proxy and by the command's check; accepting is the proxy's affair.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{context, sys};
 
 /// A non-blocking listener on `address`. `[::]` takes IPv4 clients too, and becomes `0.0.0.0` on a
-/// system without IPv6.
+/// system without IPv6. Where another process has the address, the error names it, if the system tells.
 pub fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let listened = match listen(address) {
         Err(error) if address.ip().is_unspecified() && address.is_ipv6() && lacks_ipv6(&error) => {
@@ -17,7 +17,14 @@ pub fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
         }
         other => other,
     };
-    listened.map_err(|error| context(error, format_args!("failed to listen on {address}")))
+    listened.map_err(|error| {
+        let error = match error.kind() {
+            // Windows refuses to share an address by rights, Unix by use.
+            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => named(error, address),
+            _ => error,
+        };
+        context(error, format_args!("failed to listen on {address}"))
+    })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -30,6 +37,21 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(sys::TCP_BACKLOG)?;
     Ok(socket.into())
+}
+
+/// The error with the process that has the address.
+fn named(error: io::Error, address: SocketAddr) -> io::Error {
+    match sys::port::listening(|taken| clashes(taken, address)) {
+        Some((pid, name)) => io::Error::new(error.kind(), format!("{error}, taken by {name} (process {pid})")),
+        None => error,
+    }
+}
+
+/// Whether a listener on one address keeps another from being bound. `[::]` takes IPv4 too, unless it was told not to.
+fn clashes(taken: SocketAddr, wanted: SocketAddr) -> bool {
+    let covers = |a: SocketAddr, b: SocketAddr| a.ip().is_unspecified() && (a.is_ipv6() || b.is_ipv4());
+    let (taken_ip, wanted_ip) = (taken.ip().to_canonical(), wanted.ip().to_canonical());
+    taken.port() == wanted.port() && (taken_ip == wanted_ip || covers(taken, wanted) || covers(wanted, taken))
 }
 
 /// Compiled out, or switched off: then no address of the family can be bound.
@@ -47,7 +69,9 @@ mod tests {
         let first = listen_tcp((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = first.local_addr().unwrap();
         let error = listen_tcp(address).unwrap_err();
-        assert!(error.to_string().contains(&address.to_string()), "{error}");
+        let error = error.to_string();
+        let this = format!("(process {})", std::process::id());
+        assert!(error.contains(&address.to_string()) && error.contains(&this), "{error}");
     }
 
     #[test]

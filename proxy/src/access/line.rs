@@ -67,6 +67,10 @@ impl Scratch {
         if let Some(worker) = record.worker {
             put(line, format_args!(" worker={worker}"));
         }
+        if let Some(certificate) = record.certificate {
+            line.extend_from_slice(b" certificate=");
+            escape(line, certificate, Escape::Word);
+        }
         if let Some(cause) = record.cause {
             put(line, format_args!(" cause={}", cause.label()));
         }
@@ -112,6 +116,7 @@ impl Scratch {
         if let Some(worker) = record.worker {
             put(line, format_args!(",\"worker\":{worker}"));
         }
+        string(line, "certificate", record.certificate.unwrap_or_default());
         string(line, "cause", record.cause.map(|cause| cause.label()).unwrap_or_default());
         string(line, "request_id", record.request_id);
         string(line, "trace_id", record.trace_id);
@@ -232,6 +237,7 @@ mod tests {
             queue_wait: Some(Duration::from_micros(7)),
             app: Some("shop"),
             worker: Some(0),
+            certificate: None,
             cause: None,
             request_id: "a-1",
             trace_id: "",
@@ -251,6 +257,7 @@ mod tests {
             queue_wait: None,
             app: None,
             worker: None,
+            certificate: Some("CN=A B,O=C"),
             cause: Some(Cause::BadRequest),
             request_id: "",
             ..record()
@@ -330,7 +337,7 @@ mod tests {
         assert_eq!(
             text(&bare()),
             "2026-11-22T17:00:00.123Z INFO  proxy 2001:db8::1 \"-\" 400 0 took=1.012345 \
-             cause=bad_request\n"
+             certificate=CN=A\\x20B,O=C cause=bad_request\n"
         );
     }
 
@@ -346,6 +353,7 @@ mod tests {
         );
         let parsed: serde_json::Value = serde_json::from_str(&json(&bare())).unwrap();
         assert_eq!(parsed["cause"], "bad_request");
+        assert_eq!(parsed["certificate"], "CN=A B,O=C");
         assert_eq!(parsed.get("app"), None);
     }
 

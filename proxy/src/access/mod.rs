@@ -58,6 +58,8 @@ pub(crate) struct Record<'a> {
     pub(crate) app: Option<&'a str>,
     /// The worker slot it was dispatched to last.
     pub(crate) worker: Option<u32>,
+    /// The owner's name in the certificate that the client showed.
+    pub(crate) certificate: Option<&'a str>,
     /// Why it failed, if it did.
     pub(crate) cause: Option<Cause>,
     /// Its id, as sent to the app and back to the client.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{CONNECTION, DATE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use tidegate_contract::Cause;
+use tidegate_contract::{Cause, ClientCertificate};
 use tidegate_site::{AppRoute, ErrorPages, Files, Protocol, Rules, Target};
 use tracing::Level;
 
@@ -50,6 +50,8 @@ pub(crate) struct Facts {
     pub(crate) version: Version,
     /// Address and scheme, by a trusted proxy's word where there is one.
     pub(crate) origin: forwarded::Origin,
+    /// The certificate the client has shown.
+    pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
     /// The request id.
     pub(crate) id: String,
     /// The trace it belongs to, with `trace_context`.
@@ -144,6 +146,7 @@ pub(crate) fn refuse_unread(failure: &Failure, origin: &Origin, shared: &Shared)
         queue_wait: None,
         app: None,
         worker: None,
+        certificate: origin.client_certificate.as_deref().and_then(ClientCertificate::subject),
         cause: failure.cause,
         request_id: &id,
         trace_id: "",
@@ -170,6 +173,7 @@ fn facts(exchange: &Exchange, origin: &Origin, live: &Live) -> Facts {
             &request.headers,
             &live.site.trusted_proxies,
         ),
+        client_certificate: origin.client_certificate.clone(),
         id: headers::request_id(&request.headers),
         trace_context: live.site.trace_context.then(|| TraceContext::of(&request.headers)),
     }
@@ -365,6 +369,7 @@ fn conclude(
         queue_wait: trace.queue_wait,
         app: trace.app.as_deref(),
         worker: trace.worker,
+        certificate: facts.client_certificate.as_deref().and_then(ClientCertificate::subject),
         cause,
         request_id: &facts.id,
         trace_id: facts.trace_context.as_ref().map_or("", TraceContext::id),

@@ -3,6 +3,7 @@
 mod child;
 mod file;
 mod guard;
+pub(crate) mod port;
 pub(crate) mod service;
 mod signal;
 mod socket;

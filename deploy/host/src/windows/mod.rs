@@ -3,6 +3,7 @@
 mod child;
 mod file;
 mod pipe;
+pub(crate) mod port;
 mod security;
 pub(crate) mod service;
 mod signal;
