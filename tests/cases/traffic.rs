@@ -1,7 +1,9 @@
 //! Who goes first, who is limited, and who is turned away.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use tidegate_contract::AppPhase;
 use tidegate_tests::client::Response;
+use tidegate_tests::wait::eventually;
 use tidegate_tests::{Connection, Running, Site};
 
 const DEPTH: &str = "tidegate_app_queue_depth";
@@ -183,4 +185,53 @@ async fn so_many_requests_are_under_way_at_once() {
     api[1].response("GET").await.assert_text(200, "b");
     waiting.response("GET").await.assert_text(200, "quick");
     from(&running, "192.0.2.1", "/quick").await.assert_text(200, "quick");
+}
+
+/// Sends the header of an upload that waits to be told to go on, and one that does not wait.
+async fn assert_refused_before_its_body(running: &Running, target: &str, cause: &str) {
+    let mut waits = running.http().await;
+    let fields = [("Content-Length", "1000000000"), ("Expect", "100-continue")];
+    waits.request("PUT", target, &fields, b"").await;
+    waits.response("PUT").await.assert_failure(503, cause);
+
+    // Of one that is sent at once enough is read for the answer to arrive.
+    let mut sends = running.http().await;
+    sends.request("PUT", target, &[("Transfer-Encoding", "chunked")], b"").await;
+    sends.send(b"200000\r\n").await;
+    sends.send(vec![b'x'; 1 << 20]).await;
+    sends.response("PUT").await.assert_failure(503, cause);
+
+    // A short body is read, and the connection stays.
+    let mut short = running.http().await;
+    short.post(target, &[], b"short").await.assert_failure(503, cause);
+    short.post(target, &[], b"short").await.assert_failure(503, cause);
+}
+
+#[tokio::test]
+async fn an_upload_that_would_be_in_vain_is_answered_at_once() {
+    let running = classes("vain", "{ size: 1, timeout: 60s }").await;
+    let mut first = busy(&running).await;
+    let mut second = hold(&running, "/hold/second", "normal", 1.0).await;
+    assert_refused_before_its_body(&running, "/quick", "queue_full").await;
+    // One that may have another's place is read first.
+    let mut high = running.http().await;
+    high.request("PUT", "/high/quick", &[("Content-Length", "100000"), ("Expect", "100-continue")], b"").await;
+    assert_eq!(high.head("PUT").await.status, 100);
+    running.site.put("gate", "");
+    first.response("GET").await.assert_text(200, "first");
+    second.response("GET").await.assert_text(200, "second");
+    high.send(vec![b'x'; 100_000]).await;
+    high.response("PUT").await.assert_text(200, "quick");
+}
+
+#[tokio::test]
+async fn an_upload_to_an_app_that_failed_is_answered_at_once() {
+    let site =
+        Site::new("failed").file("broken.py", "raise LookupError('at the start')\n").app("shop", "broken:app", &[]);
+    let running = site.launch().await;
+    running
+        .wait_status("the app has failed", |status| (status.pool.apps[0].phase == AppPhase::Failed).then_some(()))
+        .await;
+    eventually("the proxy knows", async || (running.get("/").await.status == 503).then_some(())).await;
+    assert_refused_before_its_body(&running, "/upload", "no_backend").await;
 }

@@ -281,8 +281,7 @@ impl Story<'_> {
         if self.exchange.is_head_sent() || failure.cause == Some(Cause::ClientClosed) {
             return false;
         }
-        // The rest of a body is not worth reading once the answer is known.
-        if failure.close || self.exchange.has_body_left() {
+        if failure.close || self.exchange.is_rest_long() {
             self.exchange.close_after();
         }
         let own = self.error_pages.as_deref();

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use pingora_core::protocols::http::server::{ReusableHttpStream, Session as ServerSession};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -19,6 +19,9 @@ use crate::policy::Outgoing;
 
 /// A piece of a body up to this size is joined with the header before it.
 const JOINED: usize = 12 << 10;
+
+/// The longest body that is read to its end although its request has failed: it has mostly come in with the header.
+const SHORT: u64 = 64 << 10;
 
 /// What the client has to take within its patience: a large piece on a slow line would outlast it.
 const WRITE: usize = 64 << 10;
@@ -118,6 +121,17 @@ impl Exchange {
     /// Whether the request has a body that has not been read to its end.
     pub(crate) fn has_body_left(&mut self) -> bool {
         !self.session.is_body_done()
+    }
+
+    /// Whether what is left of the request's body is not worth reading once the answer is known: a new
+    /// connection costs the client less, and one that asked to be told to go on may never send it.
+    pub(crate) fn is_rest_long(&mut self) -> bool {
+        if !self.has_body_left() {
+            return false;
+        }
+        let headers = &self.request().headers;
+        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        headers.contains_key(EXPECT) || length.is_none_or(|length: u64| length > SHORT)
     }
 
     /// Body bytes sent so far.

@@ -69,6 +69,12 @@ impl<W> Slots<W> {
         }
     }
 
+    /// Why a request of this class would be refused if it asked now.
+    pub(super) fn refusal(&self, priority: Priority) -> Option<Refusal> {
+        let is_full = !self.queue.has_room(priority) && !self.workers.has_free();
+        self.hopeless().or(is_full.then_some(Refusal::Full))
+    }
+
     /// The next waiting request together with a slot for it, if there are both.
     pub(super) fn next_grant(&mut self) -> Option<(W, Seat)> {
         if self.queue.is_empty() {

@@ -116,6 +116,11 @@ impl App {
         }
     }
 
+    /// Why a request would be refused if it asked for a worker now: worth knowing before a long body is read.
+    pub(crate) fn refusal(&self, priority: Priority) -> Option<Cause> {
+        self.inner.lock().slots.refusal(priority).map(cause)
+    }
+
     fn lease(self: &Arc<Self>, backend: Option<Arc<Backend>>, seat: Seat) -> Option<Lease> {
         let Some(backend) = backend else {
             // A slot without its backend cannot be; give it back rather than lose it.

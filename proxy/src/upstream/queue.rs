@@ -65,6 +65,12 @@ impl<W> Queue<W> {
         self.length == 0
     }
 
+    /// Whether a request of this class would get a place.
+    pub(super) fn has_room(&self, priority: Priority) -> bool {
+        let lower = &self.classes[priority as usize + 1..];
+        self.length < self.size || lower.iter().any(|class| !class.waiting.is_empty())
+    }
+
     /// Takes a place, another's if the queue is full of lower classes.
     pub(super) fn push(&mut self, priority: Priority, wait: impl FnOnce() -> W) -> Place<W> {
         let class = priority as usize;
@@ -182,6 +188,7 @@ mod tests {
     #[test]
     fn a_full_queue_makes_room_for_a_higher_class_only() {
         let mut queue = queue(3, &["l1", "n1", "n2"]);
+        assert_eq!(Priority::ALL.map(|priority| queue.has_room(priority)), [true, true, false]);
         assert_eq!(push(&mut queue, "l2"), Place::Full);
         assert!(matches!(push(&mut queue, "n3"), Place::Taken(_, Some("l1"))));
         assert_eq!(push(&mut queue, "n4"), Place::Full);

@@ -186,6 +186,11 @@ impl Workers {
         self.workers.iter().any(|worker| worker.phase == WorkerPhase::Draining)
     }
 
+    /// Whether a thread is free.
+    pub(super) fn has_free(&self) -> bool {
+        self.workers.iter().any(Candidate::is_free)
+    }
+
     /// Whether a worker takes requests.
     pub(super) fn is_ready(&self) -> bool {
         self.workers.iter().any(|worker| worker.phase == WorkerPhase::Ready)

@@ -86,7 +86,7 @@ impl Attempts<'_> {
                 self.app.metrics.waited(waited);
                 Ok(lease)
             }
-            Err(cause) => Err(Failure::new(cause, refusal(cause))),
+            Err(cause) => Err(refused(cause)),
         }
     }
 
@@ -105,14 +105,15 @@ impl Attempts<'_> {
     }
 }
 
-/// Why a request got no worker, in words.
-fn refusal(cause: Cause) -> &'static str {
-    match cause {
+/// The failure of a request that gets no worker.
+pub(super) fn refused(cause: Cause) -> Failure {
+    let detail = match cause {
         Cause::QueueFull => "every thread is busy and the queue is full (queue.size)",
         Cause::QueueTimeout => "waited too long for a free thread (queue.timeout)",
         Cause::Draining => "the app server is stopping",
         _ => "no worker serves the app: it failed to start, or the app server is gone; see the app server's log",
-    }
+    };
+    Failure::new(cause, detail)
 }
 
 /// RFC 9110 section 9.2.2.

@@ -17,7 +17,7 @@ use tidegate_contract::Cause;
 use tidegate_site::AppRoute;
 use tokio::time::Instant;
 
-use self::attempts::Attempts;
+use self::attempts::{Attempts, refused};
 use self::intake::Intake;
 use self::respond::Response;
 use self::template::Template;
@@ -62,6 +62,12 @@ impl Call<'_> {
         let settings = settings.ok_or_else(|| Failure::new(Cause::Internal, format!("no app {:?}", route.app)))?;
         let limits = &live.site.limits.buffer;
 
+        // Before the client is told to go on, and before a long upload that would be in vain.
+        if exchange.is_rest_long()
+            && let Some(cause) = app.refusal(route.priority)
+        {
+            return Err(refused(cause));
+        }
         let mut template = Template::new(exchange.request(), origin, facts, passage)?;
         policy::edit_request(passage.rules, &mut template.headers);
         let intake = Intake { route, facts, limits, buffers: &shared.buffers };
