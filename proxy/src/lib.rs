@@ -47,6 +47,7 @@ use crate::control::Control;
 use crate::listener::addresses::Addresses;
 use crate::listener::places::Places;
 use crate::metrics::Metrics;
+use crate::policy::Passwords;
 use crate::reload::Reload;
 use crate::shared::{Shared, Tasks};
 use crate::traffic::{Maintenance, Traffic};
@@ -92,6 +93,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
     buffer::clear(&site.limits.buffer.directory);
     let shared = Arc::new(Shared {
         apps,
+        passwords: Passwords::new(metrics.passwords()).context("no random numbers")?,
         buffers: Buffers::new(metrics.buffers()),
         traffic: Traffic { maintenance: Maintenance::load(&site) },
         access: Access::start(site.log.access.as_ref(), &metrics)

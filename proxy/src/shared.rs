@@ -11,6 +11,7 @@ use crate::buffer::Buffers;
 use crate::listener::addresses::Addresses;
 use crate::listener::places::Places;
 use crate::metrics::Metrics;
+use crate::policy::Passwords;
 use crate::request::route::Router;
 use crate::static_files::StaticRoutes;
 use crate::traffic::{Limits, Traffic};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) apps: Apps,
     /// Who is turned away.
     pub(crate) traffic: Traffic,
+    /// Who knows whether a password is right.
+    pub(crate) passwords: Passwords,
     /// Counters.
     pub(crate) metrics: Arc<Metrics>,
     /// Bodies that wait.

@@ -58,9 +58,26 @@ pub(crate) enum Command {
     /// Close hosts for maintenance, open them again, or show what is closed.
     #[command(subcommand)]
     Maintenance(Maintenance),
+    /// Hash a password from standard input for a users_file.
+    HashPassword(HashPassword),
     /// Install and drive the pair as services: Windows services, or systemd units.
     #[command(subcommand)]
     Service(Service),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HashPassword {
+    /// Print a whole line, with this name before the hash.
+    #[arg(long, value_name = "NAME", value_parser = user)]
+    pub(crate) user: Option<String>,
+}
+
+/// A name that can stand before a colon.
+fn user(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.contains(':') || text.starts_with('#') || text.chars().any(char::is_control) {
+        return Err("expected a name without a colon that does not start with #".to_owned());
+    }
+    Ok(text.trim().to_owned())
 }
 
 #[derive(Debug, Subcommand)]

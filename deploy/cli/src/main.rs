@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod control;
 mod failure;
+mod hash_password;
 mod init;
 mod maintenance;
 mod reload;
@@ -52,6 +53,7 @@ fn run(arguments: &Arguments, style: Style) -> Result<(), Failure> {
         Command::Status(status) => runtime.block_on(crate::status::run(config, status, style)),
         Command::Top(top) => runtime.block_on(crate::top::run(config, top, style)),
         Command::Maintenance(order) => runtime.block_on(crate::maintenance::run(config, order, style)),
+        Command::HashPassword(arguments) => crate::hash_password::run(arguments),
         Command::Reload => runtime.block_on(crate::reload::run(config, style)),
         Command::Service(service) => runtime.block_on(crate::service::run(config, service, style)),
     }

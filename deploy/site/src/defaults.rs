@@ -49,6 +49,12 @@ pub(crate) const HSTS_MAX_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What forms can send from anywhere already.
 pub(crate) const CORS_METHODS: &str = "GET, HEAD, POST";
 
+/// What browsers show above the fields; some show nothing.
+pub(crate) const REALM: &str = "Restricted";
+
+/// The app has REMOTE_USER; a password that it does not get it cannot log.
+pub(crate) const FORWARD_PASSWORD: bool = false;
+
 /// Ten minutes: one preflight for a visit; browsers' own bound is two hours or less.
 pub(crate) const CORS_MAX_AGE: Duration = Duration::from_secs(600);
 

@@ -62,6 +62,7 @@ pub(super) struct Families {
     pub(super) supervisor_connected: IntGauge,
     pub(super) log_dropped: IntCounter,
     pub(super) http2_ended: IntCounterVec,
+    pub(super) passwords: IntCounterVec,
     pub(super) process_cpu: Counter,
     pub(super) log_failed: IntCounterVec,
     pub(super) log_rotations: IntCounterVec,
@@ -303,6 +304,12 @@ impl Families {
                 "tidegate_http2_ended_total",
                 "HTTP/2 connections ended for what their clients did, by reason.",
                 &["reason"],
+            ),
+            passwords: counters(
+                r,
+                "tidegate_passwords_total",
+                "Requests to routes with basic_auth, by what became of their password.",
+                &["result"],
             ),
             process_cpu: register(
                 r,

@@ -66,6 +66,36 @@ pub(crate) struct BufferMetrics {
     pub(crate) rejected: IntCounter,
 }
 
+/// Counts requests to routes that ask for a password.
+#[derive(Debug)]
+pub(crate) struct PasswordMetrics {
+    /// There was none.
+    pub(crate) missing: IntCounter,
+    /// It was wrong, or the user unknown.
+    pub(crate) wrong: IntCounter,
+    /// It was checked and right.
+    pub(crate) right: IntCounter,
+    /// It had been right a moment ago.
+    pub(crate) remembered: IntCounter,
+}
+
+impl PasswordMetrics {
+    fn new(counter: impl Fn(&str) -> IntCounter) -> Self {
+        Self {
+            missing: counter("missing"),
+            wrong: counter("wrong"),
+            right: counter("right"),
+            remembered: counter("remembered"),
+        }
+    }
+
+    /// Counts that nobody sees.
+    #[cfg(test)]
+    pub(crate) fn unregistered() -> Self {
+        Self::new(|label| IntCounter::new(label, "a test's").unwrap())
+    }
+}
+
 /// Counts requests over one limit of the site file.
 #[derive(Debug)]
 pub(crate) struct LimitMetrics {
@@ -189,6 +219,11 @@ impl Metrics {
     pub(crate) fn limit(&self, place: &str, limit: &str) -> LimitMetrics {
         let counter = |action| self.families.limited_requests.with_label_values(&[place, limit, action]);
         LimitMetrics { refused: counter("refused"), counted: counter("counted") }
+    }
+
+    /// Counts what became of passwords.
+    pub(crate) fn passwords(&self) -> PasswordMetrics {
+        PasswordMetrics::new(|result| self.families.passwords.with_label_values(&[result]))
     }
 
     /// Counts a reload that was committed (`true`) or given up.

@@ -15,6 +15,7 @@ fn full() -> Arc<Metrics> {
     metrics.app("shop").worker(0);
     metrics.listener("[::]:8443");
     metrics.limit("shop/login", "address").limited(true);
+    metrics.passwords();
     metrics.set_maintenance(&[HostMaintenance { host: "blog.example".to_owned(), is_closed: true }]);
     metrics.set_certificates(&[CertificateExpiry {
         source: r"C:\certs\a.pem".to_owned(),

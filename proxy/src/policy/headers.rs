@@ -1,11 +1,16 @@
 //! `headers`: fields removed, set and added, in requests to apps and in responses. Pure functions,
 //! called by `policy` and by the making of an app's request.
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use tidegate_site::{HeaderEdits, Rules};
 
-/// Makes the changes to a request that is about to go to an app.
+/// Makes the changes to a request that is about to go to an app. A password that was checked here
+/// goes along only where the rule says so.
 pub(crate) fn edit_request(rules: &Rules, fields: &mut HeaderMap) {
+    if rules.basic_auth.as_ref().is_some_and(|auth| !auth.forward) {
+        fields.remove(AUTHORIZATION);
+    }
     if let Some(headers) = &rules.headers {
         edit_for_app(&headers.request, fields);
     }

@@ -4,9 +4,11 @@
 //! that is absent costs one look.
 
 mod access;
+mod basic_auth;
 mod cors;
 mod destination;
 mod headers;
+mod passwords;
 pub(crate) mod redirect;
 mod security;
 
@@ -19,6 +21,7 @@ use tidegate_site::{Mount, Rules};
 
 pub(crate) use self::destination::rewritten;
 pub(crate) use self::headers::edit_request;
+pub(crate) use self::passwords::Passwords;
 use crate::reply::Reply;
 use crate::request::Facts;
 use crate::request::error::Failure;
@@ -31,6 +34,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) facts: &'a Facts,
     /// The request's fields as the client sent them.
     pub(crate) headers: &'a HeaderMap,
+    /// Who knows whether a password is right.
+    pub(crate) passwords: &'a Passwords,
 }
 
 /// How the app of a route is asked: what routing and rules have made of a request.
@@ -40,28 +45,30 @@ pub(crate) struct Passage<'a> {
     pub(crate) target: Cow<'a, str>,
     /// The prefix that is SCRIPT_NAME.
     pub(crate) mount: &'a str,
+    /// The user whose password was checked.
+    pub(crate) user: Option<&'a str>,
     /// The rules of the route.
     pub(crate) rules: &'a Rules,
 }
 
 impl<'a> Passage<'a> {
     /// The passage of a request with this target to an app on a route; `rest` is the path after the route's.
-    pub(crate) fn new(found: &Found<'a, 'a>, mount: Mount, target: &'a str) -> Self {
+    pub(crate) fn new(found: &Found<'a, 'a>, mount: Mount, target: &'a str, user: Option<&'a str>) -> Self {
         let rules = &found.route.rules;
         let (target, mount) = match mount {
             Mount::On => (Cow::Borrowed(target), found.route.prefix.as_str()),
             Mount::Off => (Cow::Borrowed(target), ""),
             Mount::Strip => (Cow::Owned(destination::stripped(found.rest, target)), ""),
         };
-        Self { target, mount, rules }
+        Self { target, mount, user, rules }
     }
 }
 
 /// What the rules say to a request.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The route's target may answer.
-    Pass,
+    /// The route's target may answer, to this user if the rules ask for one.
+    Pass(Option<Arc<str>>),
     /// This is the answer.
     Answer(Reply),
 }
@@ -74,7 +81,11 @@ pub(crate) async fn admit(rules: &Rules, asked: Asked<'_>) -> Result<Verdict, Fa
     if let Some(reply) = rules.cors.as_ref().and_then(|cors| cors::preflight(cors, asked)) {
         return Ok(Verdict::Answer(reply));
     }
-    Ok(Verdict::Pass)
+    let user = match &rules.basic_auth {
+        Some(auth) => Some(basic_auth::check(auth, asked).await?),
+        None => None,
+    };
+    Ok(Verdict::Pass(user))
 }
 
 /// What the rules do to the head of a response; fixed when host and route are known.

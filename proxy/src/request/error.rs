@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use tidegate_contract::Cause;
 use tracing::Level;
 
@@ -31,8 +31,10 @@ pub(crate) struct Failure {
 }
 
 /// A header field that belongs to a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Field {
+    /// `WWW-Authenticate`, with 401.
+    Authenticate(HeaderValue),
     /// `Allow`, with 405.
     Allow(&'static str),
     /// `Content-Range: bytes */N`, with 416.
@@ -148,6 +150,12 @@ impl Failure {
     /// them ask again on a connection of the right name.
     pub(crate) fn misdirected() -> Self {
         Self::ordinary(StatusCode::MISDIRECTED_REQUEST, "no virtual host has this name")
+    }
+
+    /// 401 with the challenge: no name and password, or wrong ones.
+    pub(crate) fn unauthorized(challenge: HeaderValue) -> Self {
+        let failure = Self::ordinary(StatusCode::UNAUTHORIZED, "no right name and password");
+        Self { field: Some(Field::Authenticate(challenge)), ..failure }
     }
 
     /// 404.

@@ -67,6 +67,8 @@ pub(crate) struct Trace {
     pub(crate) worker: Option<u32>,
     /// Time in the queue, over all attempts.
     pub(crate) queue_wait: Option<Duration>,
+    /// The user whose password was checked.
+    pub(crate) user: Option<Arc<str>>,
     /// Bytes of the request's body.
     pub(crate) received: u64,
     status: Option<StatusCode>,
@@ -219,10 +221,11 @@ impl Story<'_> {
         let headers = &self.exchange.request().headers;
         let subject = Subject { client: self.facts.origin.client, headers, prefix: &found.route.prefix };
         let _turn = self.live.limits.admit(rules, subject).await?;
-        let asked = Asked { facts: self.facts, headers: &self.exchange.request().headers };
-        if let Verdict::Answer(reply) = policy::admit(rules, asked).await? {
-            return self.send(reply).await;
-        }
+        let user = match policy::admit(rules, self.asked()).await? {
+            Verdict::Answer(reply) => return self.send(reply).await,
+            Verdict::Pass(user) => user,
+        };
+        self.trace.user.clone_from(&user);
         let route = match &found.route.target {
             Target::App(route) => route,
             Target::Redirect(redirection) => {
@@ -234,7 +237,7 @@ impl Story<'_> {
                 None => return Ok(()),
             },
         };
-        let passage = Passage::new(&found, route.mount, &target);
+        let passage = Passage::new(&found, route.mount, &target, user.as_deref());
         let call = dynamic::Call {
             exchange: &mut *self.exchange,
             origin: self.origin,
@@ -269,10 +272,14 @@ impl Story<'_> {
 
     /// From here on responses are changed as these rules say.
     fn dress(&mut self, rules: &Arc<Rules>) {
-        let asked = Asked { facts: self.facts, headers: &self.exchange.request().headers };
-        let outgoing = Outgoing::new(rules, asked);
+        let outgoing = Outgoing::new(rules, self.asked());
         self.exchange.set_outgoing(outgoing);
         self.error_pages.clone_from(&rules.error_pages);
+    }
+
+    /// What rules look at.
+    fn asked(&self) -> Asked<'_> {
+        Asked { facts: self.facts, headers: &self.exchange.request().headers, passwords: &self.shared.passwords }
     }
 
     /// Tells the client of a failure, if it can still be told. Says whether the response is
@@ -372,7 +379,7 @@ fn conclude(
         cause,
         request_id: &facts.id,
         trace_id: facts.trace_context.as_ref().map_or("", TraceContext::id),
-        user: "",
+        user: trace.user.as_deref().unwrap_or_default(),
         headers: Some(&exchange.request().headers),
     });
 }

@@ -5,7 +5,9 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tidegate_contract::Cause;
 use tidegate_site::{ErrorPage, ErrorPages, PageForm, Rules};
@@ -48,7 +50,10 @@ pub(crate) fn reply(failure: &Failure, request: &HeaderMap, request_id: &str, ow
     if let Some(seconds) = failure.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    match failure.field {
+    match &failure.field {
+        Some(Field::Authenticate(challenge)) => {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
         Some(Field::Allow(methods)) => {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }

@@ -198,6 +198,7 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("concurrency", rules::traffic::CONCURRENCY),
     ("hsts", rules::hsts::HSTS),
     ("cors", rules::cors::CORS),
+    ("basic_auth", rules::basic_auth::BASIC_AUTH),
     ("headers", rules::headers::HEADERS),
     ("headers.request", rules::headers::EDITS),
     ("apps", apps::APP),

@@ -2,6 +2,7 @@
 //! paths are absolute, durations and sizes parsed, and every route's app exists.
 
 mod app;
+mod basic_auth;
 mod cors;
 mod error_pages;
 mod files;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 pub use self::app::{App, Python, Queue, Recycle, Replace, Threads};
+pub use self::basic_auth::{BasicAuth, PasswordHash};
 pub use self::cors::{Cors, Origins, RequestFields};
 pub use self::error_pages::{ErrorPage, ErrorPages, PageForm, PagePiece, Statuses};
 pub use self::files::{CacheRule, Files, Names};

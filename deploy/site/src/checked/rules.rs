@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::{Concurrency, Cors, ErrorPages, RateLimits};
+use super::{BasicAuth, Concurrency, Cors, ErrorPages, RateLimits};
 
 /// What holds for every request and response of a route. Each part is absent where the file says
 /// nothing, so that it costs a request one look.
@@ -32,6 +32,8 @@ pub struct Rules {
     pub hsts: Option<HeaderValue>,
     /// What scripts of other sites may do.
     pub cors: Option<Cors>,
+    /// Who may come in, with a password.
+    pub basic_auth: Option<Arc<BasicAuth>>,
 }
 
 /// Changes of header fields, in both directions.

@@ -62,7 +62,7 @@ impl Template {
             mount: passage.mount.to_owned(),
             request_id: facts.id.clone(),
             original: (passage.target != facts.target).then(|| facts.target.clone()),
-            user: None,
+            user: passage.user.map(str::to_owned),
             client_certificate: origin.client_certificate.clone(),
         };
         let uri: Uri = passage.target.parse().map_err(|_| Failure::bad_request("unusable target"))?;

@@ -1,6 +1,7 @@
 //! Rules: the keys that may stand in a host and in a route alike. Called by `hosts` for each; a
 //! route's own key replaces its host's whole value, and an empty value leaves nothing of it.
 
+pub(crate) mod basic_auth;
 pub(crate) mod cors;
 mod error_pages;
 pub(crate) mod headers;
@@ -24,6 +25,7 @@ pub(crate) const RULES: &[&str] = &[
     "security_headers",
     "hsts",
     "cors",
+    "basic_auth",
 ];
 
 /// The rules of a host or a route, over those that it inherits. `place` names it in metrics and logs.
@@ -39,6 +41,7 @@ pub(crate) fn read(table: &Table<'_>, inherited: &Rules, place: &str, base: &Bas
     let security_headers = table.read("security_headers", inherited.security_headers, |node| node.switch());
     let hsts = table.read("hsts", inherited.hsts.clone(), |node| hsts::read(&node));
     let cors = table.read("cors", inherited.cors.clone(), |node| cors::read(&node));
+    let basic_auth = table.read("basic_auth", inherited.basic_auth.clone(), |node| basic_auth::read(&node, base));
     Some(Rules {
         error_pages: pages?,
         error_pages_for_app: for_app?,
@@ -50,6 +53,7 @@ pub(crate) fn read(table: &Table<'_>, inherited: &Rules, place: &str, base: &Bas
         security_headers: security_headers?,
         hsts: hsts?,
         cors: cors?,
+        basic_auth: basic_auth?,
     })
 }
 
