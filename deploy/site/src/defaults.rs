@@ -160,6 +160,12 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A minute without one byte read or written is a client that has gone.
 pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A tenth of what the slowest phones send. A body that is dripped to hold a place for hours is slower.
+pub(crate) const MIN_RECEIVE_RATE: u64 = 500;
+
+/// The slowest lines take several times as much; 64 KiB, which are written at a time, in about a minute.
+pub(crate) const MIN_SEND_RATE: u64 = 1 << 10;
+
 /// Uploads of documents and pictures fit; what needs more says so on its route.
 pub(crate) const BODY_SIZE: u64 = 100 << 20;
 

@@ -42,10 +42,10 @@ impl Hold {
         self.0.hold.store(hold, Ordering::Relaxed);
     }
 
-    /// Lets the connection end with a reset: for a response that only the connection's orderly end
-    /// would make complete.
-    pub(crate) fn reset_at_end(&self) {
-        self.0.reset.store(true, Ordering::Relaxed);
+    /// Lets the connection end with a reset, or not: for a response that only the connection's orderly end
+    /// makes complete, until it is.
+    pub(crate) fn reset_at_end(&self, reset: bool) {
+        self.0.reset.store(reset, Ordering::Relaxed);
     }
 
     fn is_set(&self) -> bool {

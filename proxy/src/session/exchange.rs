@@ -10,10 +10,12 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use pingora_core::protocols::http::server::{ReusableHttpStream, Session as ServerSession};
 use pingora_http::{RequestHeader, ResponseHeader};
+use tidegate_site::Limits;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::gate::Gate;
+use super::pace::Pace;
 use crate::listener::stream::{Hold, close_lingering};
 use crate::policy::Outgoing;
 
@@ -23,15 +25,17 @@ const JOINED: usize = 12 << 10;
 /// The longest body that is read to its end although its request has failed: it has mostly come in with the header.
 const SHORT: u64 = 64 << 10;
 
-/// What the client has to take within its patience: a large piece on a slow line would outlast it.
+/// What is written at once, and timed: a large piece on a slow line would outlast any patience.
 const WRITE: usize = 64 << 10;
+/// The same of an HTTP/2 stream, which shares its line with a hundred others.
+const STREAM_WRITE: usize = 16 << 10;
 
 /// What went wrong on the client's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientError {
     /// It went away.
     Gone,
-    /// It neither sent nor took a byte for too long.
+    /// It sent or took nothing, or too little, for too long.
     Slow,
     /// Its body is malformed.
     Malformed,
@@ -66,12 +70,14 @@ pub(crate) struct Exchange {
     hold: Option<Hold>,
     gate: Option<Gate>,
     patience: Duration,
+    receiving: Pace,
+    sending: Pace,
     head_sent: bool,
+    /// The head ended the stream of HTTP/2.
+    ended: bool,
     sent: u64,
     keep_alive: bool,
     stopping: watch::Receiver<bool>,
-    /// The connection's end is the response's.
-    ends_with_connection: bool,
     /// What every response head passes through.
     outgoing: Option<Outgoing>,
 }
@@ -81,11 +87,11 @@ pub(crate) type Reusable = Option<ReusableHttpStream>;
 
 impl Exchange {
     /// An exchange whose request header has been read. `connection`, on HTTP/1.1, joins writes and checks
-    /// chunks; `patience` bounds every single read and write.
+    /// chunks; `limits` bound every read and write in time.
     pub(super) fn new(
         mut session: ServerSession,
         connection: Option<(Hold, Gate)>,
-        patience: Duration,
+        limits: &Limits,
         keep_alive: bool,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -94,16 +100,21 @@ impl Exchange {
             session.set_read_timeout(None);
         }
         let (hold, gate) = connection.unzip();
+        let patience = limits.client_timeout;
+        // Of HTTP/2 the connection has the rate: a stream's share of it depends on the others.
+        let sending = if hold.is_some() { limits.min_send_rate } else { 0 };
         Self {
             session,
             hold,
             gate,
             patience,
+            receiving: Pace::new(limits.min_receive_rate, patience),
+            sending: Pace::new(sending, patience),
             head_sent: false,
+            ended: false,
             sent: 0,
             keep_alive,
             stopping,
-            ends_with_connection: false,
             outgoing: None,
         }
     }
@@ -159,8 +170,12 @@ impl Exchange {
         if self.is_malformed() {
             return Err(ClientError::Malformed);
         }
-        match timeout(self.patience, self.session.read_request_body()).await {
-            Ok(Ok(piece)) => Ok(piece),
+        let begun = Instant::now();
+        match timeout(self.receiving.allowance(0), self.session.read_request_body()).await {
+            Ok(Ok(piece)) => {
+                self.receiving.moved(piece.as_ref().map_or(0, Bytes::len), begun.elapsed());
+                Ok(piece)
+            }
             Ok(Err(_)) if self.is_malformed() => Err(ClientError::Malformed),
             Ok(Err(error)) => Err(classify(&error)),
             Err(_) => Err(ClientError::Slow),
@@ -176,7 +191,7 @@ impl Exchange {
 
     /// Tells the client to send its body (RFC 9110 section 10.1.1); HTTP/2 has no need of it.
     pub(crate) async fn send_continue(&mut self) -> Result<(), ClientError> {
-        self.bounded_write(async |session| session.write_continue_response().await).await?;
+        self.bounded_write(0, async |session| session.write_continue_response().await).await?;
         // pingora gives the connection up at any head, this one too, that goes out before the body
         // has come in.
         self.session.set_keepalive(self.keep_alive.then_some(0));
@@ -188,7 +203,7 @@ impl Exchange {
         let (header, ends) = self.frame(head);
         self.head_sent = true;
         self.hold_writes(true);
-        self.bounded_write(async |session| session.write_response_header(header).await).await?;
+        self.write_head(header, ends).await?;
         if ends {
             return self.end().await;
         }
@@ -199,16 +214,17 @@ impl Exchange {
     pub(crate) async fn send_piece(&mut self, mut piece: Bytes) -> Result<(), ClientError> {
         self.hold_writes(false);
         while !piece.is_empty() {
-            let part = piece.split_to(piece.len().min(WRITE));
-            self.sent += part.len() as u64;
-            self.bounded_write(async |session| session.write_response_body(part, false).await).await?;
+            let part = piece.split_to(piece.len().min(self.write_size()));
+            let bytes = part.len();
+            self.sent += bytes as u64;
+            self.bounded_write(bytes, async |session| session.write_response_body(part, false).await).await?;
         }
         Ok(())
     }
 
     /// Ends a body sent in pieces.
     pub(crate) async fn end(&mut self) -> Result<(), ClientError> {
-        self.bounded_write(async |session| session.write_response_body(Bytes::new(), true).await).await
+        self.write_end(Bytes::new()).await
     }
 
     /// Sends a whole response at once.
@@ -216,15 +232,15 @@ impl Exchange {
         let (header, ends) = self.frame(head);
         self.head_sent = true;
         self.hold_writes(true);
-        self.bounded_write(async |session| session.write_response_header(header).await).await?;
-        self.hold_writes(body.len() <= JOINED);
         let mut body = if ends { Bytes::new() } else { body };
-        if body.len() > WRITE {
-            let beginning = body.split_to(body.len() - WRITE);
+        self.write_head(header, body.is_empty()).await?;
+        self.hold_writes(body.len() <= JOINED);
+        if body.len() > self.write_size() {
+            let beginning = body.split_to(body.len() - self.write_size());
             self.send_piece(beginning).await?;
         }
         self.sent += body.len() as u64;
-        self.bounded_write(async |session| session.write_response_body(body, true).await).await
+        self.write_end(body).await
     }
 
     /// Cuts the response short so that the client sees it: the connection ends without the last
@@ -232,10 +248,6 @@ impl Exchange {
     pub(crate) fn abort(mut self) {
         if self.session.is_http2() {
             self.session.shutdown_with_reason(h2::Reason::INTERNAL_ERROR);
-        } else if self.ends_with_connection
-            && let Some(hold) = &self.hold
-        {
-            hold.reset_at_end();
         }
     }
 
@@ -244,6 +256,9 @@ impl Exchange {
         if !self.head_sent {
             self.abort();
             return None;
+        }
+        if let Some(hold) = &self.hold {
+            hold.reset_at_end(false);
         }
         self.session.set_total_drain_timeout(Some(self.patience));
         let is_malformed = self.is_malformed();
@@ -297,9 +312,10 @@ impl Exchange {
             }
             // HTTP/1.0: the connection's end is the body's. HTTP/2: the stream's.
             Some(Length::Unknown) => {
-                if version != Version::HTTP_2 {
+                if let Some(hold) = &self.hold {
                     self.keep_alive = false;
-                    self.ends_with_connection = true;
+                    // However it comes to an end short of this body's: also with the proxy's own.
+                    hold.reset_at_end(true);
                 }
             }
         }
@@ -331,12 +347,40 @@ impl Exchange {
         }
     }
 
+    fn write_size(&self) -> usize {
+        if self.session.is_http2() { STREAM_WRITE } else { WRITE }
+    }
+
+    /// Writes the head. Where it is all, it ends the stream of HTTP/2 as well: a frame less.
+    async fn write_head(&mut self, header: Box<ResponseHeader>, is_all: bool) -> Result<(), ClientError> {
+        self.ended = is_all && self.session.is_http2();
+        self.bounded_write(0, async |session| match session {
+            ServerSession::H2(session) => session.write_response_header(header, is_all),
+            session => session.write_response_header(header).await,
+        })
+        .await
+    }
+
+    /// Writes the end of a body and what comes before it, unless the head was the end.
+    async fn write_end(&mut self, rest: Bytes) -> Result<(), ClientError> {
+        if self.ended {
+            return Ok(());
+        }
+        self.bounded_write(rest.len(), async |session| session.write_response_body(rest, true).await).await
+    }
+
+    /// Writes these bytes within the time that they may take.
     async fn bounded_write(
         &mut self,
+        bytes: usize,
         write: impl AsyncFnOnce(&mut ServerSession) -> pingora_core::Result<()>,
     ) -> Result<(), ClientError> {
-        match timeout(self.patience, write(&mut self.session)).await {
-            Ok(Ok(())) => Ok(()),
+        let begun = Instant::now();
+        match timeout(self.sending.allowance(bytes), write(&mut self.session)).await {
+            Ok(Ok(())) => {
+                self.sending.moved(bytes, begun.elapsed());
+                Ok(())
+            }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "write to the client failed");
                 Err(ClientError::Gone)

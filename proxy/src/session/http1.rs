@@ -94,9 +94,8 @@ pub(super) async fn serve(
         // The session knows what the request asks for (HTTP/1.0 has to ask for it to stay).
         let keep_alive = session.get_keepalive().is_some() && !*shutdown.borrow();
         session.set_keepalive(keep_alive.then_some(0));
-        let patience = live.site.limits.client_timeout;
-        let exchange =
-            Exchange::new(session, Some((hold.clone(), gate.clone())), patience, keep_alive, shutdown.clone());
+        let connection = Some((hold.clone(), gate.clone()));
+        let exchange = Exchange::new(session, connection, &live.site.limits, keep_alive, shutdown.clone());
         let Some(exchange) = request::answer(exchange, &origin, &shared, live).await else { return };
         let Some(reusable) = exchange.finish().await else { return };
         let (next, rest) = reusable.into_parts();

@@ -22,6 +22,7 @@ use tracing::debug;
 
 use self::meter::{Meter, Over};
 use super::exchange::Exchange;
+use super::pace::Pace;
 use super::watched::Watched;
 use crate::listener::Origin;
 use crate::listener::places::Place;
@@ -62,7 +63,8 @@ pub(super) async fn serve(
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(Some(ERROR_RESETS));
     let over = Over::default();
-    let stream = Watched::new(stream, Meter::new(over.clone()), Some(limits.client_timeout));
+    let stream =
+        Watched::new(stream, Meter::new(over.clone()), Some(Pace::new(limits.min_send_rate, limits.client_timeout)));
     let handshake = handshake(Box::new(stream), Some(options));
     let mut connection = match timeout(limits.header_timeout, handshake).await {
         Ok(Ok(connection)) => connection,
@@ -109,8 +111,8 @@ pub(super) async fn serve(
                 let task = shared.tasks.begin();
                 tokio::spawn(async move {
                     let live = shared.live.load_full();
-                    let patience = live.site.limits.client_timeout;
-                    let exchange = Exchange::new(ServerSession::new_http2(session), None, patience, true, stopping);
+                    let session = ServerSession::new_http2(session);
+                    let exchange = Exchange::new(session, None, &live.site.limits, true, stopping);
                     if let Some(exchange) = request::answer(exchange, &origin, &shared, live).await {
                         exchange.finish().await;
                     }

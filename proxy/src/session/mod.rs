@@ -5,6 +5,7 @@ mod exchange;
 mod gate;
 mod http1;
 mod http2;
+mod pace;
 mod watched;
 
 use std::sync::Arc;

@@ -6,7 +6,6 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::protocols::raw_connect::ProxyDigest;
@@ -17,6 +16,7 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::pace::Pace;
 use crate::listener::stream::ClientStream;
 
 /// Looks at what a client sends, and hears what is sent to it.
@@ -33,39 +33,47 @@ pub(super) trait Watch: Debug + Send + Sync + Unpin + 'static {
     }
 }
 
-/// The connection, its watch, and how long the client may leave it clogged.
+/// The connection, its watch, and how slowly the client may empty it.
 #[derive(Debug)]
 pub(super) struct Watched<W> {
     stream: ClientStream,
     watch: W,
-    patience: Option<Duration>,
-    /// Runs while a write waits for the client.
-    stalled: Option<Pin<Box<Sleep>>>,
+    pace: Option<Pace>,
+    /// Since when a write waits for the client, and how long it may.
+    stalled: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl<W: Watch> Watched<W> {
-    /// `patience`: a write that waits longer without the client taking a byte fails.
-    pub(super) fn new(stream: ClientStream, watch: W, patience: Option<Duration>) -> Self {
-        Self { stream, watch, patience, stalled: None }
+    /// With a `pace`, a write fails that has to wait for a client slower than that.
+    pub(super) fn new(stream: ClientStream, watch: W, pace: Option<Pace>) -> Self {
+        Self { stream, watch, pace, stalled: None }
     }
 
     /// Looks at the outcome of a write or flush, and starts or stops the clock.
-    fn time<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn time<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>, bytes: usize) -> Poll<io::Result<T>> {
+        let Some(pace) = &mut self.pace else { return outcome };
         if outcome.is_ready() {
-            self.stalled = None;
+            let waited = self.stalled.take().map(|(since, _)| since.elapsed());
+            if waited.is_some() || !pace.is_full() {
+                pace.moved(bytes, waited.unwrap_or_default());
+            }
             return outcome;
         }
-        let Some(patience) = self.patience else { return outcome };
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + patience)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took nothing for too long")))
+        let (_, end) = self.stalled.get_or_insert_with(|| {
+            let now = Instant::now();
+            (now, Box::pin(sleep_until(now + pace.allowance(0))))
+        });
+        ready!(end.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client took nothing, or too little, for too long",
+        )))
     }
 
     fn written(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &outcome {
-            self.watch.sent(*bytes);
-        }
-        self.time(cx, outcome)
+        let bytes = if let Poll::Ready(Ok(bytes)) = &outcome { *bytes } else { 0 };
+        self.watch.sent(bytes);
+        self.time(cx, outcome, bytes)
     }
 }
 
@@ -112,7 +120,7 @@ impl<W: Watch> AsyncWrite for Watched<W> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        self.time(cx, outcome)
+        self.time(cx, outcome, 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -61,6 +62,12 @@ impl Connection {
             self.socket.flush().await
         };
         bounded("room to write", write).await
+    }
+
+    /// Writes bytes, if the server still takes them, and looks for so long whether it answers.
+    pub async fn drip(&mut self, bytes: &[u8], pause: Duration) -> bool {
+        let _ = self.try_send(bytes).await;
+        !self.buffer.is_empty() || tokio::time::timeout(pause, self.fill()).await.is_ok()
     }
 
     /// Says that nothing more is sent.

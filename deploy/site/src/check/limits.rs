@@ -18,6 +18,8 @@ pub(crate) const LIMITS: &[&str] = &[
     "header_fields",
     "keep_alive",
     "client_timeout",
+    "min_receive_rate",
+    "min_send_rate",
     "body_size",
     "http2_streams",
     "drain_timeout",
@@ -33,6 +35,9 @@ pub(crate) const LARGEST_BODY: u64 = 16 << 40;
 
 /// The most memory that files may be kept in: beyond it a unit is mistyped.
 const LARGEST_CACHE: u64 = 1 << 40;
+
+/// No line is so fast that a client on it may be asked for more.
+const FASTEST_MINIMUM: u64 = 1 << 30;
 
 /// The limits, or their defaults.
 pub(crate) fn read(root: &Table<'_>, base: &Base, state_dir: &Path) -> Option<Limits> {
@@ -54,6 +59,9 @@ pub(crate) fn read(root: &Table<'_>, base: &Base, state_dir: &Path) -> Option<Li
     let header_fields = table.read("header_fields", default.header_fields, |node| node.integer(1..=256));
     let keep_alive = duration(&table, "keep_alive", default.keep_alive);
     let client_timeout = duration(&table, "client_timeout", default.client_timeout);
+    let min_receive_rate =
+        table.read("min_receive_rate", default.min_receive_rate, |node| node.size(0..=FASTEST_MINIMUM));
+    let min_send_rate = table.read("min_send_rate", default.min_send_rate, |node| node.size(0..=FASTEST_MINIMUM));
     let body_size = table.read("body_size", default.body_size, |node| node.size(0..=LARGEST_BODY));
     let http2_streams = table.read("http2_streams", default.http2_streams, |node| node.integer(1..=10_000));
     let drain_timeout = duration(&table, "drain_timeout", default.drain_timeout);
@@ -68,6 +76,8 @@ pub(crate) fn read(root: &Table<'_>, base: &Base, state_dir: &Path) -> Option<Li
         header_fields: header_fields?,
         keep_alive: keep_alive?,
         client_timeout: client_timeout?,
+        min_receive_rate: min_receive_rate?,
+        min_send_rate: min_send_rate?,
         body_size: body_size?,
         http2_streams: http2_streams?,
         drain_timeout: drain_timeout?,
@@ -97,6 +107,8 @@ fn default(state_dir: &Path) -> Limits {
         header_fields: defaults::HEADER_FIELDS,
         keep_alive: defaults::KEEP_ALIVE,
         client_timeout: defaults::CLIENT_TIMEOUT,
+        min_receive_rate: defaults::MIN_RECEIVE_RATE,
+        min_send_rate: defaults::MIN_SEND_RATE,
         body_size: defaults::BODY_SIZE,
         http2_streams: defaults::HTTP2_STREAMS,
         drain_timeout: defaults::PROXY_DRAIN_TIMEOUT,

@@ -20,8 +20,12 @@ pub struct Limits {
     pub header_fields: usize,
     /// Idle time between two requests.
     pub keep_alive: Duration,
-    /// Between two reads of a request body, and for each write to the client.
+    /// Between two reads of a request body, for each write to the client, and below the minimum rates.
     pub client_timeout: Duration,
+    /// Bytes a second of a request body, over time; 0 for `client_timeout` alone.
+    pub min_receive_rate: u64,
+    /// Bytes a second that a client takes of its responses, over time; 0 for `client_timeout` alone.
+    pub min_send_rate: u64,
     /// Size of a request body in bytes.
     pub body_size: u64,
     /// Concurrent streams of an HTTP/2 connection.

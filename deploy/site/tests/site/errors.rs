@@ -374,6 +374,7 @@ fn the_rest_says_what_was_expected() {
     for (setting, expected) in [
         ("limits: { connections: 0 }", "limits.connections: 0: expected a whole number from 1 to 1000000"),
         ("limits: { header_size: 2MiB }", "limits.header_size: \"2MiB\": expected a size from 1KiB to 1MiB"),
+        ("limits: { min_send_rate: 2GiB }", "limits.min_send_rate: \"2GiB\": expected a size from 0 to 1GiB"),
         ("limits: { header_fields: 257 }", "limits.header_fields: 257: expected a whole number from 1 to 256"),
         (
             "limits: { body_size: 10M }",

@@ -88,6 +88,8 @@ fn a_file_with_one_app_is_enough() {
             header_fields: 100,
             keep_alive: seconds(75),
             client_timeout: seconds(60),
+            min_receive_rate: 500,
+            min_send_rate: 1024,
             body_size: 100 << 20,
             http2_streams: 128,
             drain_timeout: seconds(30),
@@ -174,7 +176,7 @@ apps:
     cancel_when_client_gone: yes
   admin: { wsgi: admin:app, threads: 100, processes: auto, slow_request: off }
 limits: { connections: 7, handshake_timeout: 1s, header_timeout: 2s, header_size: 8KiB, header_fields: 50,
-          keep_alive: 3s, client_timeout: 4s, body_size: 1GB, http2_streams: 9, drain_timeout: 5s,
+          keep_alive: 3s, client_timeout: 4s, min_receive_rate: 2KiB, min_send_rate: 0, body_size: 1GB, http2_streams: 9, drain_timeout: 5s,
           buffer_memory: 8KiB, buffer_disk: 2GB, buffer_response: 3MB, buffer_dir: spool, static_cache: 0 }
 trusted_proxies: [10.1.2.3/8, "::1"]
 trace_context: on
@@ -271,6 +273,7 @@ log: { level: debug, access: no, format: json }
     assert_eq!(site.limits.header_timeout, seconds(2));
     assert_eq!((site.limits.header_size, site.limits.header_fields), (8192, 50));
     assert_eq!((site.limits.keep_alive, site.limits.client_timeout), (seconds(3), seconds(4)));
+    assert_eq!((site.limits.min_receive_rate, site.limits.min_send_rate), (2048, 0));
     assert_eq!((site.limits.http2_streams, site.limits.drain_timeout), (9, seconds(5)));
     assert_eq!(site.limits.static_cache, 0);
     assert_eq!(site.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);

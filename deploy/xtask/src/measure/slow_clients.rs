@@ -23,7 +23,7 @@ const MARGIN: u32 = 20;
 pub(crate) fn run(bench: &Bench) -> Result<Report> {
     let rest = format!(
         "apps:\n  slow: {{ wsgi: \"slow_clients:application\", python: '{}', threads: {{ min: 4, max: 4 }} }}\nlimits: \
-         {{ client_timeout: 10m }}\nlog: {{ access: off }}\n",
+         {{ client_timeout: 10m, min_receive_rate: 0, min_send_rate: 0 }}\nlog: {{ access: off }}\n",
         pair::python(bench)?
     );
     let seconds = bench.seconds(SECONDS);

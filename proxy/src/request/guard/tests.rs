@@ -14,6 +14,8 @@ const LIMITS: &Limits = &Limits {
     header_timeout: Duration::ZERO,
     keep_alive: Duration::ZERO,
     client_timeout: Duration::ZERO,
+    min_receive_rate: 0,
+    min_send_rate: 0,
     body_size: 0,
     http2_streams: 0,
     drain_timeout: Duration::ZERO,
