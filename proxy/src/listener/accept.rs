@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::Origin;
+use super::addresses::Counted;
 use super::connection::Accepted;
 use super::service::Service;
 use crate::metrics::ListenerMetrics;
@@ -76,18 +77,9 @@ impl Door {
         let peer = canonical(peer);
         let shared = Arc::clone(&self.shared);
         let place = shared.places.enter();
-        let live = shared.live.load();
-        let limits = &live.site.limits;
-        let address =
-            match shared.addresses.enter(peer.ip(), limits.connections_per_address, &live.site.trusted_proxies) {
-                Ok(address) => address,
-                Err(full) => {
-                    self.metrics.refused();
-                    debug!(client = %peer, limit = full.0, "connection refused: limits.connections_per_address");
-                    return Ok(());
-                }
-            };
-        drop(live);
+        // A balancer speaks for many; its clients are counted when it has named them.
+        let counted = if service.balancers.is_empty() { count(&shared, &self.metrics, peer) } else { Some(None) };
+        let Some(address) = counted else { return Ok(()) };
         let origin = Origin { peer, port: self.address.port(), protocol: service.protocol, client_certificate: None };
         let connection = Accepted { stream, origin, service, metrics: Arc::clone(&self.metrics), place, address };
         // Owned by `Shared::tasks`, which shutdown waits for.
@@ -97,6 +89,20 @@ impl Door {
             drop(task);
         });
         Ok(())
+    }
+}
+
+/// Counts a connection of this client; nothing if it has too many.
+pub(super) fn count(shared: &Shared, metrics: &ListenerMetrics, peer: SocketAddr) -> Option<Option<Counted>> {
+    let live = shared.live.load();
+    let limit = live.site.limits.connections_per_address;
+    match shared.addresses.enter(peer.ip(), limit, &live.site.trusted_proxies) {
+        Ok(address) => Some(address),
+        Err(full) => {
+            metrics.refused();
+            debug!(client = %peer, limit = full.0, "connection refused: limits.connections_per_address");
+            None
+        }
     }
 }
 

@@ -12,11 +12,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::Origin;
 use super::addresses::Counted;
 use super::places::Place;
 use super::service::Service;
 use super::stream::ClientStream;
+use super::{Origin, accept, proxy_protocol};
 use crate::metrics::{Handshake, ListenerMetrics};
 use crate::session;
 use crate::shared::Shared;
@@ -39,8 +39,18 @@ pub(super) struct Accepted {
 impl Accepted {
     /// Serves it until its end.
     pub(super) async fn serve(self, shared: Arc<Shared>) {
-        let Self { stream, mut origin, service, metrics, place, address: _counted } = self;
+        let Self { mut stream, mut origin, service, metrics, place, address } = self;
         let _open = metrics.accepted();
+        let _counted = if service.balancers.is_empty() {
+            address
+        } else {
+            match proxy_protocol::client(&mut stream, origin.peer, &service.balancers).await {
+                Ok(client) => origin.peer = client,
+                Err(error) => return error.log(origin.peer),
+            }
+            let Some(counted) = accept::count(&shared, &metrics, origin.peer) else { return };
+            counted
+        };
         // Without it a response in two writes waits for the client's delayed acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "no TCP_NODELAY");

@@ -6,6 +6,7 @@
 //! - `set`: the listeners in force, and what a reload makes of them
 //! - `accept`, `connection`: from the backlog to a session
 //! - `places`, `addresses`: how many connections there may be
+//! - `proxy_protocol`: what a load balancer says of a connection
 //! - `service`: what is spoken on a listener
 //! - `tls`, `files`, `watch`: certificates and authorities, and when their files have changed
 
@@ -14,6 +15,7 @@ pub(crate) mod addresses;
 pub(crate) mod connection;
 mod files;
 pub(crate) mod places;
+mod proxy_protocol;
 mod service;
 pub(crate) mod set;
 pub(crate) mod stream;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use rustls::ServerConfig;
 use tidegate_site::Protocol;
 use tokio::sync::watch;
@@ -18,15 +19,17 @@ pub(crate) struct Service {
     pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Whether clients are asked for a certificate, so that apps are told of it.
     pub(crate) asks_clients: bool,
+    /// Whose connections begin with a PROXY header; empty: nobody's.
+    pub(crate) balancers: Vec<IpNet>,
     retired: watch::Sender<bool>,
 }
 
 impl Service {
     /// A service with connections to come.
-    pub(crate) fn new(protocol: Protocol, config: Option<&Config>) -> Self {
+    pub(crate) fn new(protocol: Protocol, balancers: Vec<IpNet>, config: Option<&Config>) -> Self {
         let tls = config.map(|config| Arc::clone(&config.server));
         let asks_clients = config.is_some_and(Config::asks_clients);
-        Self { protocol, tls, asks_clients, retired: watch::Sender::new(false) }
+        Self { protocol, tls, asks_clients, balancers, retired: watch::Sender::new(false) }
     }
 
     /// Whether it makes no difference to a client which of the two it met.
@@ -36,7 +39,7 @@ impl Service {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         };
-        self.protocol == other.protocol && same_tls
+        self.protocol == other.protocol && self.balancers == other.balancers && same_tls
     }
 
     /// Becomes true when its connections should end as soon as what runs on them is answered.

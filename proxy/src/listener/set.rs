@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use tidegate_contract::ListenerReport;
 use tidegate_site::{Protocol, Site};
@@ -50,6 +51,7 @@ struct Planned {
     configured: SocketAddr,
     address: SocketAddr,
     protocol: Protocol,
+    balancers: Vec<IpNet>,
     socket: Socket,
 }
 
@@ -73,6 +75,7 @@ impl Listeners {
                 // Of several on ports that the system chose, each keeps what it speaks.
                 fits && (listener.address.port() != 0 || running.speaks_like(listener.protocol))
             });
+            let balancers = listener.proxy_protocol.clone();
             let planned = match free.next() {
                 Some(running) => {
                     kept.push(running.number);
@@ -81,6 +84,7 @@ impl Listeners {
                         configured: listener.address,
                         address: running.address,
                         protocol: listener.protocol,
+                        balancers,
                         socket,
                     }
                 }
@@ -88,7 +92,7 @@ impl Listeners {
                     let socket = TcpListener::from_std(tidegate_host::listen_tcp(listener.address)?)?;
                     let address = socket.local_addr()?;
                     let socket = Socket::New(socket);
-                    Planned { configured: listener.address, address, protocol: listener.protocol, socket }
+                    Planned { configured: listener.address, address, protocol: listener.protocol, balancers, socket }
                 }
             };
             plan.push(planned);
@@ -108,18 +112,18 @@ impl Listeners {
         let mut state = self.0.lock();
         let mut before = std::mem::take(&mut state.running);
         for (planned, config) in plan.0.into_iter().zip(configs) {
-            let Planned { configured, address, protocol, socket } = planned;
+            let Planned { configured, address, protocol, balancers, socket } = planned;
             match socket {
                 Socket::Kept(number) => {
                     // It is there: reloads follow one another.
                     if let Some(at) = before.iter().position(|running| running.number == number) {
                         let mut running = before.swap_remove(at);
-                        running.change(protocol, config);
+                        running.change(protocol, balancers, config);
                         state.running.push(running);
                     }
                 }
                 Socket::New(socket) => {
-                    let service = Arc::new(ArcSwap::from_pointee(Service::new(protocol, config.as_ref())));
+                    let service = Arc::new(ArcSwap::from_pointee(Service::new(protocol, balancers, config.as_ref())));
                     let (stop, stopped) = watch::channel(false);
                     let task = accept::serve(socket, address, Arc::clone(&service), Arc::clone(shared), stopped);
                     let task = tokio::spawn(task);
@@ -140,8 +144,8 @@ impl Listeners {
     /// Gives the listeners other TLS configurations, in the order of the site that is in force.
     pub(crate) fn change_tls(&self, configs: Vec<Option<Config>>) {
         for (running, config) in self.0.lock().running.iter_mut().zip(configs) {
-            let protocol = running.service.load().protocol;
-            running.change(protocol, config);
+            let service = running.service.load_full();
+            running.change(service.protocol, service.balancers.clone(), config);
         }
     }
 
@@ -169,8 +173,8 @@ impl Running {
 
     /// Where nothing changes for clients, connections stay as they are. Else those from before end when what runs on
     /// them is answered: one that a new authority would not let in must not stay for ever.
-    fn change(&mut self, protocol: Protocol, config: Option<Config>) {
-        let next = Service::new(protocol, config.as_ref());
+    fn change(&mut self, protocol: Protocol, balancers: Vec<IpNet>, config: Option<Config>) {
+        let next = Service::new(protocol, balancers, config.as_ref());
         self.config = config;
         if !self.service.load().is_like(&next) {
             self.service.swap(Arc::new(next)).retire();

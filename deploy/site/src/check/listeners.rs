@@ -2,20 +2,23 @@
 
 use std::net::SocketAddr;
 
-use crate::check::certificates;
+use ipnet::IpNet;
+
 use crate::check::paths::Base;
+use crate::check::{certificates, networks};
 use crate::checked::{ClientCertificates, Listener, Protocol};
 use crate::defaults;
 use crate::raw::{Node, Table};
 
 /// Keys of a listener.
-pub(crate) const LISTENER: &[&str] = &["address", "protocol", "https_port", "client_certificates"];
+pub(crate) const LISTENER: &[&str] = &["address", "protocol", "https_port", "client_certificates", "proxy_protocol"];
 
 /// A listener before the port of its redirect is known.
 struct Draft {
     address: SocketAddr,
     protocol: Spoken,
     client_certificates: Option<ClientCertificates>,
+    proxy_protocol: Vec<IpNet>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,11 +32,17 @@ enum Spoken {
 pub(crate) fn all(table: &Table<'_>, base: &Base) -> Option<Vec<Listener>> {
     let Some(node) = table.get("listeners") else {
         return Some(vec![
-            Listener { address: defaults::HTTPS, protocol: Protocol::Https, client_certificates: None },
+            Listener {
+                address: defaults::HTTPS,
+                protocol: Protocol::Https,
+                client_certificates: None,
+                proxy_protocol: Vec::new(),
+            },
             Listener {
                 address: defaults::REDIRECT,
                 protocol: Protocol::Redirect { https_port: defaults::HTTPS.port() },
                 client_certificates: None,
+                proxy_protocol: Vec::new(),
             },
         ]);
     };
@@ -59,7 +68,12 @@ pub(crate) fn all(table: &Table<'_>, base: &Base) -> Option<Vec<Listener>> {
                     Protocol::Redirect { https_port: https_port.unwrap_or(first) }
                 }
             };
-            Some(Listener { address: draft.address, protocol, client_certificates: draft.client_certificates })
+            Some(Listener {
+                address: draft.address,
+                protocol,
+                client_certificates: draft.client_certificates,
+                proxy_protocol: draft.proxy_protocol,
+            })
         })
         .collect();
     distinct?;
@@ -116,6 +130,7 @@ fn draft(node: &Node<'_>, base: &Base) -> Option<Draft> {
             Some(Spoken::Https) | None => certificates::of_clients(&node, base).map(Some),
         },
     };
+    let proxy_protocol = table.read("proxy_protocol", Vec::new(), |node| networks(&node));
     let protocol = match protocol? {
         Spoken::Redirect { .. } => Spoken::Redirect { https_port: https_port? },
         other => {
@@ -123,7 +138,12 @@ fn draft(node: &Node<'_>, base: &Base) -> Option<Draft> {
             other
         }
     };
-    Some(Draft { address: address?, protocol, client_certificates: client_certificates? })
+    Some(Draft {
+        address: address?,
+        protocol,
+        client_certificates: client_certificates?,
+        proxy_protocol: proxy_protocol?,
+    })
 }
 
 fn distinct(nodes: &[Node<'_>], drafts: &[Option<Draft>]) -> Option<()> {

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 /// A listening socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
@@ -13,6 +15,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// Whether clients have to show a certificate of their own; only with [`Protocol::Https`].
     pub client_certificates: Option<ClientCertificates>,
+    /// Whose connections begin with a PROXY header; then others are refused. Empty: nobody's.
+    pub proxy_protocol: Vec<IpNet>,
 }
 
 /// What a listener speaks.

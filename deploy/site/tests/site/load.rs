@@ -60,11 +60,17 @@ fn a_file_with_one_app_is_enough() {
         runtime_dir: tidegate_host::runtime_dir(),
         instance: short.instance.clone(),
         listeners: vec![
-            Listener { address: "[::]:8443".parse().unwrap(), protocol: Protocol::Https, client_certificates: None },
+            Listener {
+                address: "[::]:8443".parse().unwrap(),
+                protocol: Protocol::Https,
+                client_certificates: None,
+                proxy_protocol: vec![],
+            },
             Listener {
                 address: "[::]:8080".parse().unwrap(),
                 protocol: Protocol::Redirect { https_port: 8443 },
                 client_certificates: None,
+                proxy_protocol: vec![],
             },
         ],
         certificates: vec![],
