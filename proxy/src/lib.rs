@@ -16,6 +16,7 @@
 
 mod access;
 mod buffer;
+mod compress;
 mod control;
 mod listener;
 mod metrics;
@@ -43,6 +44,7 @@ use tracing::{info, warn};
 
 use crate::access::Access;
 use crate::buffer::Buffers;
+use crate::compress::Compressors;
 use crate::control::Control;
 use crate::listener::addresses::Addresses;
 use crate::listener::places::Places;
@@ -95,6 +97,7 @@ pub async fn run(site: Site, options: Options) -> anyhow::Result<()> {
         apps,
         passwords: Passwords::new(metrics.passwords()).context("no random numbers")?,
         buffers: Buffers::new(metrics.buffers()),
+        compressors: Compressors::new(&metrics),
         traffic: Traffic { maintenance: Maintenance::load(&site) },
         access: Access::start(site.log.access.as_ref(), &metrics)
             .context("cannot open the access log (key log.access)")?,

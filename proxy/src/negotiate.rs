@@ -83,10 +83,15 @@ impl Accepted {
     /// The best of the codings that `is_there` says there are; `None` for the plain form, which is also
     /// sent to a client that takes nothing at all: a body it may understand is better than 406.
     pub(crate) fn choose(self, is_there: impl Fn(Coding) -> bool) -> Option<Coding> {
+        self.best_of(Coding::ALL.into_iter().filter(|&coding| is_there(coding)))
+    }
+
+    /// The same, where what the client weighs the same is chosen in this order.
+    pub(crate) fn best_of(self, codings: impl IntoIterator<Item = Coding>) -> Option<Coding> {
         let mut best = None;
         let mut weight = 0;
-        for coding in Coding::ALL {
-            if self.weight(coding) > weight && is_there(coding) {
+        for coding in codings {
+            if self.weight(coding) > weight {
                 (best, weight) = (Some(coding), self.weight(coding));
             }
         }

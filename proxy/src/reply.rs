@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::task::JoinHandle;
 
+use crate::compress::Stream;
+
 /// Largest piece of a file read at once. One hop to the blocking pool per chunk: larger chunks
 /// mean fewer hops, smaller ones less memory for each slow download, which holds two of them: one on
 /// its way to the client, and the next one, read meanwhile.
@@ -35,15 +37,20 @@ pub(crate) enum Body {
     Full(Bytes),
     /// Read from a file as the client takes it.
     File(FileBody),
+    /// The same, compressed on the way.
+    Compressed(Box<(FileBody, Stream)>),
+    /// None is sent, and it is not known how long it would be: of a HEAD whose GET is compressed.
+    Unsized,
 }
 
 impl Body {
-    /// The body's length in bytes.
-    pub(crate) fn len(&self) -> u64 {
+    /// The body's length in bytes, if it is known.
+    pub(crate) fn len(&self) -> Option<u64> {
         match self {
-            Self::Empty => 0,
-            Self::Full(bytes) => bytes.len() as u64,
-            Self::File(file) => file.len(),
+            Self::Empty => Some(0),
+            Self::Full(bytes) => Some(bytes.len() as u64),
+            Self::File(file) => Some(file.len()),
+            Self::Compressed(_) | Self::Unsized => None,
         }
     }
 }

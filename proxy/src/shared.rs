@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
 use crate::buffer::Buffers;
+use crate::compress::Compressors;
 use crate::listener::addresses::Addresses;
 use crate::listener::places::Places;
 use crate::metrics::Metrics;
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// Bodies that wait.
     pub(crate) buffers: Arc<Buffers>,
+    /// Responses that are compressed.
+    pub(crate) compressors: Arc<Compressors>,
     /// The access log.
     pub(crate) access: Access,
     /// `limits.connections`.

@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::checked::{Level, LogFormat, Mount, Priority, Recycle, Replace, Rotate, TlsProfile};
+use crate::checked::{
+    CompressionLevel, ContentCoding, Level, LogFormat, Mount, Priority, Recycle, Replace, Rotate, TlsProfile,
+};
 
 /// The only version of the file's format.
 pub(crate) const VERSION: u64 = 1;
@@ -204,6 +206,34 @@ pub(crate) const CHARSET: &str = "utf-8";
 
 /// The styles, scripts and pictures of nearly any site; what does not fit is read again, from the system's cache.
 pub(crate) const STATIC_CACHE: u64 = 64 << 20;
+
+/// Quickest first: zstd packs a page about as well as the others do and takes a fraction of their time.
+pub(crate) const COMPRESS_CODINGS: [ContentCoding; 3] =
+    [ContentCoding::Zstd, ContentCoding::Brotli, ContentCoding::Gzip];
+
+/// What is smaller goes into one packet as it is.
+pub(crate) const COMPRESS_MIN_SIZE: u64 = 1 << 10;
+
+/// A response waits for it.
+pub(crate) const COMPRESS_LEVEL: CompressionLevel = CompressionLevel::Balanced;
+
+/// What is text in one way or another. Pictures, films, archives and WOFF fonts are compressed already.
+pub(crate) const COMPRESS_TYPES: [&str; 14] = [
+    "text/*",
+    "*+json",
+    "*+xml",
+    "application/javascript",
+    "application/json",
+    "application/ndjson",
+    "application/x-javascript",
+    "application/x-ndjson",
+    "application/xml",
+    "application/wasm",
+    "font/otf",
+    "font/ttf",
+    "image/bmp",
+    "image/x-icon",
+];
 
 /// Off: a trace that begins here has decided for the app's own tracer that it is recorded. Where nothing traces, the
 /// request id does the same.

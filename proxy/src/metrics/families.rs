@@ -60,6 +60,9 @@ pub(super) struct Families {
     pub(super) config_reloads: IntCounterVec,
     pub(super) config_last_reload_success: IntGauge,
     pub(super) supervisor_connected: IntGauge,
+    pub(super) compression_read_bytes: IntCounter,
+    pub(super) compression_written_bytes: IntCounter,
+    pub(super) compression_refused: IntCounter,
     pub(super) log_dropped: IntCounter,
     pub(super) http2_ended: IntCounterVec,
     pub(super) passwords: IntCounterVec,
@@ -293,6 +296,21 @@ impl Families {
                 r,
                 "tidegate_supervisor_connected",
                 "1 if the control channel to the app server is open, 0 otherwise.",
+            ),
+            compression_read_bytes: counter(
+                r,
+                "tidegate_compression_read_bytes_total",
+                "Bytes of response bodies that were compressed on the way.",
+            ),
+            compression_written_bytes: counter(
+                r,
+                "tidegate_compression_written_bytes_total",
+                "Bytes that they were compressed to.",
+            ),
+            compression_refused: counter(
+                r,
+                "tidegate_compression_refused_total",
+                "Responses sent as they are because as many as may be were being compressed.",
             ),
             log_dropped: counter(
                 r,

@@ -251,6 +251,16 @@ impl Metrics {
         }
     }
 
+    /// Bytes of bodies before and after their compression, and bodies for which there was no room.
+    pub(crate) fn compression(&self) -> (IntCounter, IntCounter, IntCounter) {
+        let families = &self.families;
+        (
+            families.compression_read_bytes.clone(),
+            families.compression_written_bytes.clone(),
+            families.compression_refused.clone(),
+        )
+    }
+
     /// Counts log lines that were dropped because the log could not be written fast enough.
     pub(crate) fn log_dropped(&self) -> IntCounter {
         self.families.log_dropped.clone()

@@ -28,6 +28,7 @@ use tracing::Level;
 use self::error::Failure;
 use self::trace_context::TraceContext;
 use crate::access::Record;
+use crate::compress;
 use crate::listener::Origin;
 use crate::metrics;
 use crate::policy::{self, Asked, Outgoing, Passage, Verdict};
@@ -143,7 +144,7 @@ pub(crate) fn refuse_unread(failure: &Failure, origin: &Origin, shared: &Shared)
         protocol: "",
         host: "",
         status: reply.status.as_u16(),
-        sent: reply.body.len(),
+        sent: reply.body.len().unwrap_or(0),
         duration: Duration::ZERO,
         queue_wait: None,
         app: None,
@@ -266,7 +267,9 @@ impl Story<'_> {
         let Served::Reply(reply) = served else {
             return Err(Failure::new(Cause::Internal, "a request was passed on to no app"));
         };
-        self.send(reply).await?;
+        let asked = &self.exchange.request().headers;
+        let reply = self.shared.compressors.reply(files.compress.as_deref(), asked, &self.facts.method, reply).await;
+        self.send(reply.map_err(compress::failed)?).await?;
         Ok(None)
     }
 
@@ -303,11 +306,11 @@ impl Story<'_> {
         set_request_id(&mut headers, &self.facts.id);
         let has_body = !(status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED);
         let declared = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let length = has_body.then(|| Length::Known(declared.unwrap_or(body.len())));
+        let length = has_body.then(|| declared.or(body.len()).map_or(Length::Unknown, Length::Known));
         let head = Head { status, reason: None, headers, length };
         let exchange = &mut *self.exchange;
         match body {
-            Body::Empty => exchange.send_head(head).await.map_err(client_failure),
+            Body::Empty | Body::Unsized => exchange.send_head(head).await.map_err(client_failure),
             Body::Full(bytes) => exchange.send_whole(head, bytes).await.map_err(client_failure),
             Body::File(_) if self.facts.method == Method::HEAD => {
                 exchange.send_head(head).await.map_err(client_failure)
@@ -317,6 +320,14 @@ impl Story<'_> {
                 while let Some(piece) = file.next().await.map_err(|error| {
                     Failure::new(Cause::Internal, format!("file could not be read to its end: {error}"))
                 })? {
+                    exchange.send_piece(piece).await.map_err(client_failure)?;
+                }
+                exchange.end().await.map_err(client_failure)
+            }
+            Body::Compressed(body) => {
+                let (mut file, mut stream) = *body;
+                exchange.send_head(head).await.map_err(client_failure)?;
+                while let Some(piece) = stream.next_of(&mut file).await.map_err(compress::failed)? {
                     exchange.send_piece(piece).await.map_err(client_failure)?;
                 }
                 exchange.end().await.map_err(client_failure)

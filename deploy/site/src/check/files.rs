@@ -61,6 +61,7 @@ pub(crate) fn read(node: &Node<'_>, table: &Table<'_>, base: &Base, app: Option<
         app,
         listing: listing?,
         hidden: hidden?,
+        compress: None,
         precompressed: precompressed?,
         cache_control: cache_control?,
         types: types?,

@@ -162,7 +162,11 @@ fn routes(
         let target = target(&table, around, reached);
         let path = prefix.as_deref().filter(|prefix| !prefix.is_empty()).unwrap_or("/");
         let rules = rules::read(&table, inherited, &format!("{host}{path}"), around.base);
-        Some(Route { prefix: prefix?, target: target?, rules: Arc::new(rules?) })
+        let (mut target, rules) = (target?, rules?);
+        if let Target::Files(files) = &mut target {
+            files.compress = rules::compress::of_files(rules.compress.as_ref());
+        }
+        Some(Route { prefix: prefix?, target, rules: Arc::new(rules) })
     })?;
     // The first that matches is then the most specific.
     routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));

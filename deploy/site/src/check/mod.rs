@@ -200,6 +200,7 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("cors", rules::cors::CORS),
     ("basic_auth", rules::basic_auth::BASIC_AUTH),
     ("headers", rules::headers::HEADERS),
+    ("compress", rules::compress::COMPRESS),
     ("headers.request", rules::headers::EDITS),
     ("apps", apps::APP),
     ("threads", apps::THREADS),

@@ -1,10 +1,11 @@
 //! Checked: a route to static files.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::AppRoute;
+use super::{AppRoute, Compress};
 
 /// A route to static files.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,8 @@ pub struct Files {
     pub listing: bool,
     /// Whether names that begin with a dot are served.
     pub hidden: bool,
+    /// How files are compressed on the way, if they are.
+    pub compress: Option<Arc<Compress>>,
     /// Whether compressed neighbours of files are sent in their place.
     pub precompressed: bool,
     /// Cache-Control: the first rule whose names match counts.

@@ -3,6 +3,7 @@
 
 mod app;
 mod basic_auth;
+mod compress;
 mod cors;
 mod error_pages;
 mod files;
@@ -23,6 +24,7 @@ use ipnet::IpNet;
 
 pub use self::app::{App, Python, Queue, Recycle, Replace, Threads};
 pub use self::basic_auth::{BasicAuth, PasswordHash};
+pub use self::compress::{Compress, Compression, CompressionLevel, ContentCoding, MediaPattern};
 pub use self::cors::{Cors, Origins, RequestFields};
 pub use self::error_pages::{ErrorPage, ErrorPages, PageForm, PagePiece, Statuses};
 pub use self::files::{CacheRule, Files, Names};

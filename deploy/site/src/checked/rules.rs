@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::{BasicAuth, Concurrency, Cors, ErrorPages, RateLimits};
+use super::{BasicAuth, Compress, Compression, Concurrency, Cors, ErrorPages, RateLimits};
 
 /// What holds for every request and response of a route. Each part is absent where the file says
 /// nothing, so that it costs a request one look.
@@ -20,6 +20,8 @@ pub struct Rules {
     pub rate_limits: Option<Arc<RateLimits>>,
     /// How many requests may run at once.
     pub concurrency: Option<Arc<Concurrency>>,
+    /// Whether responses are compressed; absent where it is left to what answers.
+    pub compress: Option<Compression>,
     /// Header fields that are changed on the way.
     pub headers: Option<Headers>,
     /// Clients that may come in; empty: all.
@@ -34,6 +36,16 @@ pub struct Rules {
     pub cors: Option<Cors>,
     /// Who may come in, with a password.
     pub basic_auth: Option<Arc<BasicAuth>>,
+}
+
+impl Rules {
+    /// How apps' responses are compressed, if they are.
+    pub fn app_compression(&self) -> Option<&Compress> {
+        match &self.compress {
+            Some(Compression::On(compress)) => Some(compress),
+            Some(Compression::Off) | None => None,
+        }
+    }
 }
 
 /// Changes of header fields, in both directions.

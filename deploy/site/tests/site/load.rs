@@ -1,6 +1,7 @@
 //! What a right site file becomes.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::files::Directory;
@@ -9,6 +10,15 @@ use tidegate_site::*;
 
 const ROTATE: Rotate =
     Rotate { size: Some(100 << 20), age: Some(Duration::from_secs(86_400)), keep: 14, compress: false };
+
+/// What files have that nobody says anything of; `compress.rs` looks at it more closely.
+fn usual_compression() -> Option<Arc<Compress>> {
+    let site = Directory::new().load("hosts: [{ routes: [{ path: /, files: static }] }]").unwrap();
+    match &site.hosts[0].routes[0].target {
+        Target::Files(files) => files.compress.clone(),
+        _ => None,
+    }
+}
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -223,6 +233,7 @@ log: { level: debug, access: no, format: json }
                     app: None,
                     listing: false,
                     hidden: false,
+                    compress: usual_compression(),
                     precompressed: true,
                     cache_control: vec![CacheRule {
                         names: Names::All,

@@ -8,6 +8,7 @@
 mod attempts;
 mod feed;
 mod intake;
+mod relay;
 mod respond;
 mod template;
 
@@ -100,6 +101,7 @@ impl Call<'_> {
             spool: Spool::for_response(&shared.buffers, limits),
             buffering: route.buffering,
             rules: passage.rules,
+            compressors: &shared.compressors,
         };
         let result = response.send(answered?, trace).await;
         trace.received = feed.received;

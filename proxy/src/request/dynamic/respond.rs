@@ -1,7 +1,7 @@
 //! A worker's response on its way to the client. What the client does not take at once waits in a spool,
 //! so that the worker is done when its response is complete, not when it was read.
 
-use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
@@ -16,7 +16,9 @@ use tidegate_site::Rules;
 use super::super::error::Failure;
 use super::super::{Facts, Trace, client_failure, headers, pages, set_request_id};
 use super::feed::Feed;
+use super::relay::Relay;
 use crate::buffer::Spool;
+use crate::compress::{self, Compressors};
 use crate::session::{Exchange, Head, Length};
 use crate::upstream::{Answer, AnswerBody};
 
@@ -35,12 +37,13 @@ pub(super) struct Response<'a> {
     pub(super) buffering: bool,
     /// The route's.
     pub(super) rules: &'a Rules,
+    pub(super) compressors: &'a Arc<Compressors>,
 }
 
 impl Response<'_> {
     /// Sends a worker's response to the client.
     pub(super) async fn send(self, answer: Answer, trace: &mut Trace) -> Result<(), Failure> {
-        let Self { exchange, feed, facts, timeout_status, spool, buffering, rules } = self;
+        let Self { exchange, feed, facts, timeout_status, spool, buffering, rules, compressors } = self;
         let Answer { head, outcome, mut body } = answer;
         match outcome.cause {
             // Its thread is not back: the lease is left to the worker's word.
@@ -75,7 +78,8 @@ impl Response<'_> {
             discard(body).await;
             return send_page(page, head.status, headers, exchange).await;
         }
-        let head = Head { status: head.status, reason, headers, length };
+        let mut head = Head { status: head.status, reason, headers, length };
+        let is_head = facts.method == Method::HEAD;
 
         // What is here already goes out in one write, and the worker is free before the client reads.
         let first = match futures_util::poll!(std::pin::pin!(body.next())) {
@@ -87,20 +91,47 @@ impl Response<'_> {
             Some(Some(_)) => body.is_end(),
             None => false,
         };
+        let here = first.as_ref().and_then(|first| first.as_ref()).map_or(0, Bytes::len);
+        let known = if whole && !is_head { Some(here as u64) } else { declared };
+        let request = &exchange.request().headers;
+        let planned = compressors.plan(rules.app_compression(), request, head.status, &mut head.headers, known);
         if whole {
-            let bytes = first.flatten().unwrap_or_default();
+            let mut bytes = first.flatten().unwrap_or_default();
             body.finish();
-            check_length(declared, bytes.len() as u64, bodiless || facts.method == Method::HEAD)?;
-            let mut head = head;
-            if head.length == Some(Length::Unknown) && facts.method != Method::HEAD {
-                head.length = Some(Length::Known(bytes.len() as u64));
+            check_length(declared, bytes.len() as u64, bodiless || is_head)?;
+            match planned {
+                Some(_) if is_head => head.length = Some(Length::Unknown),
+                Some(planned) => {
+                    bytes = compressors.whole(planned, bytes).await.map_err(compress::failed)?;
+                    head.length = Some(Length::Known(bytes.len() as u64));
+                }
+                None if head.length == Some(Length::Unknown) && !is_head => {
+                    head.length = Some(Length::Known(bytes.len() as u64));
+                }
+                None => {}
             }
             return exchange.send_whole(head, bytes).await.map_err(client_failure);
         }
+        let stream = match planned {
+            Some(planned) => {
+                head.length = Some(Length::Unknown);
+                (!is_head).then(|| compressors.stream(planned)).transpose().map_err(compress::failed)?
+            }
+            None => None,
+        };
         exchange.send_head(head).await.map_err(client_failure)?;
-        let bodiless = bodiless || facts.method == Method::HEAD;
-        let mut relay =
-            Relay { source: Some(body), spool, buffering, declared, bodiless, timeout_status, taken: 0, failure: None };
+        let bodiless = bodiless || is_head;
+        let mut relay = Relay {
+            source: Some(body),
+            spool,
+            buffering,
+            stream,
+            declared,
+            bodiless,
+            timeout_status,
+            taken: 0,
+            failure: None,
+        };
         relay.run(first.flatten(), exchange, feed).await?;
         exchange.end().await.map_err(client_failure)
     }
@@ -135,122 +166,14 @@ async fn send_page(
     exchange.send_whole(head, page).await.map_err(client_failure)
 }
 
-/// A body on its way from a worker to the client.
-struct Relay<'a> {
-    /// The worker's side; gone, and with it the lease, when the worker has given all.
-    source: Option<AnswerBody>,
-    spool: Spool<'a>,
-    buffering: bool,
-    declared: Option<u64>,
-    bodiless: bool,
-    timeout_status: u16,
-    taken: u64,
-    /// What ends the response when all that came before it has left.
-    failure: Option<Failure>,
-}
-
-impl Relay<'_> {
-    async fn run(&mut self, first: Option<Bytes>, exchange: &mut Exchange, feed: &mut Feed) -> Result<(), Failure> {
-        let mut next = first.and_then(|piece| self.take(Ok(Some(piece))));
-        loop {
-            if next.is_none() {
-                next = self.spool.pop().await.map_err(unreadable)?;
-            }
-            let Some(piece) = next.take() else {
-                let Some(body) = &mut self.source else { break };
-                // Both are cancel-safe.
-                let taken = tokio::select! {
-                    taken = body.next() => taken,
-                    failure = feed.run(exchange) => return Err(failure),
-                };
-                next = self.take(taken);
-                continue;
-            };
-            self.write(piece, exchange).await?;
-        }
-        self.failure.take().map_or(Ok(()), Err)
-    }
-
-    /// Writes a piece to the client, and keeps what the worker gives meanwhile.
-    async fn write(&mut self, piece: Bytes, exchange: &mut Exchange) -> Result<(), Failure> {
-        // One future until it is done: a write that was given up half-way cannot be taken up again.
-        let mut write = std::pin::pin!(exchange.send_piece(piece));
-        loop {
-            let is_moving = self.spool.is_moving();
-            let has_room = self.buffering && self.source.is_some() && self.spool.has_room();
-            // The other two are cancel-safe.
-            let taken = tokio::select! {
-                biased;
-                written = &mut write => return written.map_err(client_failure),
-                // What could not be moved is still in memory, and the worker waits.
-                _ = self.spool.settle(), if is_moving => continue,
-                taken = next_of(&mut self.source), if has_room => taken,
-            };
-            if let Some(piece) = self.take(taken) {
-                self.spool.push(piece);
-                // As above.
-                let _ = self.spool.relieve();
-            }
-        }
-    }
-
-    /// Looks at what came from the worker: a piece to be passed on, or the end of one kind or another.
-    fn take(&mut self, taken: Result<Option<Bytes>, Cause>) -> Option<Bytes> {
-        match taken {
-            Ok(Some(piece)) => {
-                self.taken += piece.len() as u64;
-                if self.declared.is_some_and(|declared| self.taken > declared) {
-                    self.source = None;
-                    let detail = "more bytes than the response declared";
-                    self.failure = Some(Failure::new(Cause::WorkerInvalid, detail));
-                    return None;
-                }
-                if self.source.as_ref().is_some_and(AnswerBody::is_end) {
-                    self.finish();
-                }
-                Some(piece)
-            }
-            Ok(None) => {
-                self.finish();
-                None
-            }
-            Err(cause) => {
-                self.source = None;
-                self.failure = Some(cut_short(self.timeout_status)(cause));
-                None
-            }
-        }
-    }
-
-    /// The worker is done, whatever the client still has to read.
-    fn finish(&mut self) {
-        if let Some(body) = self.source.take() {
-            body.finish();
-        }
-        self.failure = check_length(self.declared, self.taken, self.bodiless).err();
-    }
-}
-
-/// The next piece of a body that is there.
-async fn next_of(source: &mut Option<AnswerBody>) -> Result<Option<Bytes>, Cause> {
-    match source {
-        Some(body) => body.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn unreadable(error: io::Error) -> Failure {
-    Failure::new(Cause::Internal, format!("the response's buffer cannot be read: {error}"))
-}
-
-fn cut_short(timeout_status: u16) -> impl Fn(Cause) -> Failure {
+pub(super) fn cut_short(timeout_status: u16) -> impl Fn(Cause) -> Failure {
     move |cause| match cause {
         Cause::WorkerTimeout => Failure::worker_timeout(timeout_status, "the app paused too long within its response"),
         cause => Failure::new(cause, "the response broke off"),
     }
 }
 
-fn check_length(declared: Option<u64>, sent: u64, bodiless: bool) -> Result<(), Failure> {
+pub(super) fn check_length(declared: Option<u64>, sent: u64, bodiless: bool) -> Result<(), Failure> {
     match declared {
         Some(declared) if declared != sent && !bodiless => {
             let detail = format!("response of {sent} bytes that declared {declared}");

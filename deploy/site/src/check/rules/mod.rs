@@ -2,6 +2,7 @@
 //! route's own key replaces its host's whole value, and an empty value leaves nothing of it.
 
 pub(crate) mod basic_auth;
+pub(crate) mod compress;
 pub(crate) mod cors;
 mod error_pages;
 pub(crate) mod headers;
@@ -18,6 +19,7 @@ pub(crate) const RULES: &[&str] = &[
     "headers",
     "rate_limits",
     "concurrency",
+    "compress",
     "error_pages",
     "error_pages_for_app",
     "allow",
@@ -36,6 +38,7 @@ pub(crate) fn read(table: &Table<'_>, inherited: &Rules, place: &str, base: &Bas
     let concurrency =
         table.read("concurrency", inherited.concurrency.clone(), |node| traffic::concurrency(&node, place));
     let headers = table.read("headers", inherited.headers.clone(), |node| headers::read(&node));
+    let compress = table.read("compress", inherited.compress.clone(), |node| compress::read(&node));
     let allow = table.read("allow", inherited.allow.clone(), |node| networks(&node));
     let deny = table.read("deny", inherited.deny.clone(), |node| networks(&node));
     let security_headers = table.read("security_headers", inherited.security_headers, |node| node.switch());
@@ -48,6 +51,7 @@ pub(crate) fn read(table: &Table<'_>, inherited: &Rules, place: &str, base: &Bas
         rate_limits: rates?,
         concurrency: concurrency?,
         headers: headers?,
+        compress: compress?,
         allow: allow?,
         deny: deny?,
         security_headers: security_headers?,
