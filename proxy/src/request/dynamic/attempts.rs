@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::super::Trace;
 use super::super::error::Failure;
 use super::intake::Supply;
-use super::template::Template;
+use super::template::{self, Template};
 use crate::upstream::{Answer, App, CallFailure, Deadlines, Lease, RequestBody};
 
 /// Workers that could not be connected to before the request is given up. Between attempts it
@@ -22,7 +22,7 @@ const UNREACHABLE_WORKERS: u32 = 8;
 /// The attempts to get a response head.
 pub(super) struct Attempts<'a> {
     pub(super) app: &'a Arc<App>,
-    pub(super) template: Template,
+    pub(super) method: &'a Method,
     pub(super) priority: Priority,
     pub(super) queue_timeout: Duration,
     pub(super) timeout_status: u16,
@@ -31,17 +31,26 @@ pub(super) struct Attempts<'a> {
     pub(super) started: Option<oneshot::Sender<()>>,
     pub(super) informed: Option<oneshot::Sender<()>>,
     pub(super) trace: &'a mut Trace,
+    /// Workers that could not be connected to so far.
+    pub(super) unreachable: u32,
+    /// Whether it has been sent once more already.
+    pub(super) repeated: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// The worker died, and the request may be sent once more.
+    Repeat,
+    /// There will be none.
+    Failed(Failure),
 }
 
 impl Attempts<'_> {
     /// Runs until a worker answers or no more may be asked.
-    pub(super) async fn run(&mut self) -> Result<Answer, Failure> {
-        // Nothing has been opened before.
-        let body = self.supply.open().unwrap_or_else(RequestBody::empty);
-        let mut request = self.template.request(body);
+    pub(super) async fn run(&mut self, template: Template) -> Result<Answer, Unanswered> {
+        let (mut request, mut dispatch) = template.into_request(self.supply.open());
         self.watch_informational(&mut request);
-        let mut retried = false;
-        let mut unreachable = 0;
         loop {
             let lease = self.acquire().await?;
             if let Some(started) = self.started.take() {
@@ -49,29 +58,28 @@ impl Attempts<'_> {
                 let _ = started.send(());
             }
             self.trace.worker = Some(lease.backend().slot);
-            self.template.address(&mut request, &lease, self.deadlines);
+            template::address(&mut request, &mut dispatch, &lease, self.deadlines);
             match lease.call(request, self.deadlines).await {
                 Ok(answer) => return Ok(answer),
                 Err(CallFailure::NotSent { request: unsent, reason }) => {
-                    unreachable += 1;
-                    if unreachable > UNREACHABLE_WORKERS {
-                        return Err(Failure::new(Cause::WorkerUnreachable, reason));
+                    self.unreachable += 1;
+                    if self.unreachable > UNREACHABLE_WORKERS {
+                        return Err(Failure::new(Cause::WorkerUnreachable, reason).into());
                     }
                     tracing::debug!(app = %self.trace.app.as_deref().unwrap_or("-"), %reason, "trying another worker");
                     request = unsent;
                 }
                 Err(CallFailure::Failed { cause: Cause::WorkerDied, reason }) => {
-                    let may_repeat = !retried && is_idempotent(&self.template.method);
-                    let Some(body) = may_repeat.then(|| self.supply.open()).flatten() else {
-                        return Err(Failure::new(Cause::WorkerDied, reason));
-                    };
-                    retried = true;
-                    request = self.template.request(body);
+                    if self.repeated || !is_idempotent(self.method) || !self.supply.may_be_opened_again() {
+                        return Err(Failure::new(Cause::WorkerDied, reason).into());
+                    }
+                    self.repeated = true;
+                    return Err(Unanswered::Repeat);
                 }
                 Err(CallFailure::Failed { cause: Cause::WorkerTimeout, reason }) => {
-                    return Err(Failure::worker_timeout(self.timeout_status, reason));
+                    return Err(Failure::worker_timeout(self.timeout_status, reason).into());
                 }
-                Err(CallFailure::Failed { cause, reason }) => return Err(Failure::new(cause, reason)),
+                Err(CallFailure::Failed { cause, reason }) => return Err(Failure::new(cause, reason).into()),
             }
         }
     }
@@ -102,6 +110,12 @@ impl Attempts<'_> {
                 }
             });
         }
+    }
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 

@@ -26,12 +26,26 @@ pub(super) enum Supply {
 }
 
 impl Supply {
-    /// The body for another attempt; none if it has been streamed away.
-    pub(super) fn open(&mut self) -> Option<RequestBody> {
+    /// The body for an attempt.
+    pub(super) fn open(&mut self) -> RequestBody {
         match self {
-            Self::Empty => Some(RequestBody::empty()),
-            Self::Stored(stored) => Some(RequestBody::stored(stored)),
-            Self::Streamed(body) => body.take(),
+            Self::Empty => RequestBody::empty(),
+            Self::Stored(stored) => RequestBody::stored(stored),
+            // What has been streamed away is not asked for again.
+            Self::Streamed(body) => body.take().unwrap_or_else(RequestBody::empty),
+        }
+    }
+
+    /// Whether another attempt gets the same body.
+    pub(super) fn may_be_opened_again(&self) -> bool {
+        !matches!(self, Self::Streamed(_))
+    }
+
+    /// Says in the fields of a request how the body is framed that was taken in.
+    pub(super) fn frame(&self, headers: &mut HeaderMap) {
+        if let Self::Stored(stored) = self {
+            headers.remove(EXPECT);
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(stored.length()));
         }
     }
 }
@@ -67,10 +81,9 @@ impl Intake<'_> {
             if expects {
                 exchange.send_continue().await.map_err(client_failure)?;
             }
-            headers.remove(EXPECT);
-            let stored = self.take_in(exchange, trace).await?;
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(stored.length()));
-            return Ok((Supply::Stored(stored), Feed::finished(trace.received)));
+            let supply = Supply::Stored(self.take_in(exchange, trace).await?);
+            supply.frame(headers);
+            return Ok((supply, Feed::finished(trace.received)));
         }
         if length.is_none() {
             // Without a word on it hyper takes a GET or HEAD for one without a body.

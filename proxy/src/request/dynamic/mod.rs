@@ -18,7 +18,7 @@ use tidegate_contract::Cause;
 use tidegate_site::AppRoute;
 use tokio::time::Instant;
 
-use self::attempts::{Attempts, refused};
+use self::attempts::{Attempts, Unanswered, refused};
 use self::intake::Intake;
 use self::respond::Response;
 use self::template::Template;
@@ -69,13 +69,17 @@ impl Call<'_> {
         {
             return Err(refused(cause));
         }
-        let mut template = Template::new(exchange.request(), origin, facts, passage)?;
-        policy::edit_request(passage.rules, &mut template.headers);
+        let template_of = |exchange: &Exchange| {
+            let mut template = Template::new(exchange.request(), origin, facts, passage)?;
+            policy::edit_request(passage.rules, &mut template.headers);
+            Ok::<_, Failure>(template)
+        };
+        let mut template = template_of(exchange)?;
         let intake = Intake { route, facts, limits, buffers: &shared.buffers };
         let (supply, mut feed) = intake.run(exchange, &mut template.headers, trace).await?;
         let mut attempts = Attempts {
             app,
-            template,
+            method: &facts.method,
             supply,
             priority: route.priority,
             queue_timeout: settings.queue.timeout,
@@ -84,11 +88,23 @@ impl Call<'_> {
             started: feed.start.take(),
             informed: feed.inform.take(),
             trace,
+            unreachable: 0,
+            repeated: false,
         };
-        let answered = tokio::select! {
-            biased;
-            answered = attempts.run() => answered,
-            failure = feed.run(exchange) => Err(failure),
+        let answered = loop {
+            let answered = tokio::select! {
+                biased;
+                answered = attempts.run(template) => answered,
+                failure = feed.run(exchange) => Err(failure.into()),
+            };
+            match answered {
+                Ok(answer) => break Ok(answer),
+                Err(Unanswered::Failed(failure)) => break Err(failure),
+                Err(Unanswered::Repeat) => {
+                    template = template_of(exchange)?;
+                    attempts.supply.frame(&mut template.headers);
+                }
+            }
         };
         // From here on the request is not repeated: its body may go.
         drop(attempts);

@@ -1,5 +1,6 @@
-//! What every attempt at a worker is made from: the client's request without what concerns its
-//! connection alone, and the internal header.
+//! What an attempt at a worker is made from: the client's request without what concerns its connection
+//! alone, and the internal header. Made once for each request, and again for one that is repeated: a copy
+//! of the fields that only a repetition needs would cost every request.
 
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use crate::listener::Origin;
 use crate::policy::Passage;
 use crate::upstream::{Deadlines, Lease, RequestBody};
 
-/// What every attempt's request is made from.
+/// What an attempt's request is made from.
 pub(super) struct Template {
-    pub(super) method: Method,
+    method: Method,
     uri: Uri,
     pub(super) headers: HeaderMap,
     dispatch: Dispatch,
@@ -69,24 +70,30 @@ impl Template {
         Ok(Self { method: request.method.clone(), uri, headers, dispatch })
     }
 
-    /// A request with this body.
-    pub(super) fn request(&self, body: RequestBody) -> http::Request<RequestBody> {
+    /// The request with this body.
+    pub(super) fn into_request(self, body: RequestBody) -> (http::Request<RequestBody>, Dispatch) {
+        let Self { method, uri, headers, dispatch } = self;
         let mut request = http::Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        request
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        (request, dispatch)
     }
+}
 
-    /// Tells the worker of the lease what it has to know.
-    pub(super) fn address(&mut self, request: &mut http::Request<RequestBody>, lease: &Lease, deadlines: Deadlines) {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.dispatch.number = lease.dispatch();
-        self.dispatch.timeout_ms = millis(deadlines.head);
-        self.dispatch.idle_ms = millis(deadlines.idle);
-        // Every field is digits, an address, a checked prefix or a checked id.
-        if let Ok(value) = HeaderValue::from_str(&self.dispatch.encode()) {
-            request.headers_mut().insert(INTERNAL_HEADER, value);
-        }
+/// Tells the worker of the lease what it has to know.
+pub(super) fn address(
+    request: &mut http::Request<RequestBody>,
+    dispatch: &mut Dispatch,
+    lease: &Lease,
+    deadlines: Deadlines,
+) {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    dispatch.number = lease.dispatch();
+    dispatch.timeout_ms = millis(deadlines.head);
+    dispatch.idle_ms = millis(deadlines.idle);
+    // Every field is digits, an address, a checked prefix or a checked id.
+    if let Ok(value) = HeaderValue::from_str(&dispatch.encode()) {
+        request.headers_mut().insert(INTERNAL_HEADER, value);
     }
 }
