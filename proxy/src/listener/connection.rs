@@ -59,7 +59,8 @@ impl Accepted {
             None => ClientStream::plain(stream),
             Some(config) => {
                 let limit = shared.live.load().site.limits.handshake_timeout;
-                match handshake(config, stream, limit, &shared.handshakes).await {
+                // Boxed, so that its room is free again afterwards.
+                match Box::pin(handshake(config, stream, limit, &shared.handshakes)).await {
                     Ok(stream) => {
                         metrics.handshake(Handshake::Ok);
                         if service.asks_clients {

@@ -1,8 +1,12 @@
 //! HTTP/1.x connections: reads each request header under one deadline, has its raw bytes checked,
 //! and gives them to a pingora session.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
@@ -10,7 +14,7 @@ use memchr::memmem;
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::server::Session as ServerSession;
 use tidegate_contract::Cause;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
@@ -20,7 +24,7 @@ use super::gate::Gate;
 use super::watched::Watched;
 use crate::listener::Origin;
 use crate::listener::places::Place;
-use crate::listener::stream::{ClientStream, close_lingering};
+use crate::listener::stream::{ClientStream, Hold, close_lingering};
 use crate::request::error::Failure;
 use crate::request::guard::Framing;
 use crate::request::{self, guard};
@@ -61,46 +65,75 @@ pub(super) async fn serve(
                 return;
             }
             Ok(Header::Refused(failure)) => {
-                let refusal = request::refuse_unread(&failure, &origin, &shared);
-                let write = async {
-                    stream.write_all(&refusal).await?;
-                    stream.flush().await
-                };
-                if timeout(limits.client_timeout, write).await.is_ok_and(|written| written.is_ok()) {
-                    close_lingering(&mut stream).await;
-                }
-                return;
+                return Box::pin(refuse(stream, &failure, limits, &origin, &shared)).await;
             }
             Err(error) => {
                 debug!(%error, client = %origin.peer, "connection failed");
                 return;
             }
         }
-        let mut session = ServerSession::new_http1(stream);
+        // Boxed, so that a connection that waits for its next request does not hold the room for one.
+        let request = Request { stream, buffer, hold: &hold, gate: &gate, origin: &origin, shared: &shared };
+        let Some((next, rest)) = Box::pin(request.serve(&shutdown)).await else { return };
+        (stream, buffer) = (next, rest);
+    }
+}
+
+/// Tells the client why its request is not served, and ends the connection.
+async fn refuse(
+    mut stream: Stream,
+    failure: &Failure,
+    limits: &tidegate_site::Limits,
+    origin: &Origin,
+    shared: &Shared,
+) {
+    let refusal = request::refuse_unread(failure, origin, shared);
+    let write = async {
+        stream.write_all(&refusal).await?;
+        stream.flush().await
+    };
+    if timeout(limits.client_timeout, write).await.is_ok_and(|written| written.is_ok()) {
+        close_lingering(&mut stream).await;
+    }
+}
+
+/// A request whose header is in the buffer, on its connection.
+struct Request<'a> {
+    stream: Stream,
+    buffer: BytesMut,
+    hold: &'a Hold,
+    gate: &'a Gate,
+    origin: &'a Origin,
+    shared: &'a Arc<Shared>,
+}
+
+impl Request<'_> {
+    /// Answers it. Gives the connection back, with what it has read beyond, if there may be another request.
+    async fn serve(mut self, shutdown: &watch::Receiver<bool>) -> Option<(Stream, BytesMut)> {
+        let Self { origin, shared, .. } = self;
+        let mut session = ServerSession::new_http1(self.stream);
         session.set_pipelining_enabled(true);
-        session.set_pipelined_prefix(buffer.split());
+        session.set_pipelined_prefix(self.buffer.split());
         let refused = match session.read_request().await {
             Ok(true) => None,
-            Ok(false) => return,
+            Ok(false) => return None,
             // Whatever the guard let through and pingora does not; its session is not usable then.
             Err(error) => Some(error),
         };
         if let Some(error) = refused {
             debug!(%error, client = %origin.peer, "request header refused");
             shared.metrics.http.failed(Cause::BadRequest);
-            return;
+            return None;
         }
         let live = shared.live.load_full();
         // The session knows what the request asks for (HTTP/1.0 has to ask for it to stay).
         let keep_alive = session.get_keepalive().is_some() && !*shutdown.borrow();
         session.set_keepalive(keep_alive.then_some(0));
-        let connection = Some((hold.clone(), gate.clone()));
-        let exchange = Exchange::new(session, connection, &live.site.limits, keep_alive, shutdown.clone());
-        let Some(exchange) = request::answer(exchange, &origin, &shared, live).await else { return };
-        let Some(reusable) = exchange.finish().await else { return };
-        let (next, rest) = reusable.into_parts();
-        stream = next;
-        buffer = rest.unwrap_or_default();
+        let switches = Some((self.hold.clone(), self.gate.clone()));
+        let exchange = Exchange::new(session, switches, &live.site.limits, keep_alive, shutdown.clone());
+        let exchange = request::answer(exchange, origin, shared, live).await?;
+        let (next, rest) = exchange.finish().await?.into_parts();
+        Some((next, rest.unwrap_or_default()))
     }
 }
 
@@ -126,9 +159,8 @@ impl Reading<'_> {
     async fn header(self, shutdown: &mut watch::Receiver<bool>) -> io::Result<Header> {
         let Self { stream, buffer, place, limits, idle } = self;
         if buffer.is_empty() {
-            buffer.reserve(HEADER_BUFFER);
             let read = tokio::select! {
-                read = timeout(idle, stream.read_buf(buffer)) => read,
+                read = timeout(idle, first_bytes(stream, buffer)) => read,
                 _ = shutdown.wait_for(|stop| *stop) => return Ok(Header::Closed),
                 () = place.asked_to_end() => return Ok(Header::Closed),
             };
@@ -167,6 +199,18 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Reads what comes first, without a buffer that waits for it: most connections are idle most of the time. Cancel-safe.
+async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut space = [MaybeUninit::uninit(); HEADER_BUFFER];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+        buffer.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    })
+    .await
 }
 
 /// RFC 9112 section 2.2: empty lines before a request line are ignored.

@@ -27,7 +27,8 @@ pub(crate) async fn serve(
     shutdown: watch::Receiver<bool>,
 ) {
     if stream.is_http2() {
-        http2::serve(stream, origin, place, shared, shutdown).await;
+        // Boxed, so that HTTP/1.1 connections do not hold the room for it.
+        Box::pin(http2::serve(stream, origin, place, shared, shutdown)).await;
     } else {
         http1::serve(stream, origin, place, shared, shutdown).await;
     }

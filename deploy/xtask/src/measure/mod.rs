@@ -4,6 +4,7 @@
 //! its table into docs/benchmarks.md. None judges speed: targets stand beside the figures.
 
 mod child;
+mod connections;
 mod deadline;
 mod flood;
 mod load;
@@ -16,6 +17,7 @@ mod report;
 mod slow_clients;
 mod static_files;
 mod throughput;
+mod tls;
 mod usage;
 mod worker;
 
@@ -44,6 +46,11 @@ const MEASUREMENTS: &[Measurement] = &[
     Measurement { name: "flood", shows: "1,000 users at once for a minute, every setting default", run: flood::run },
     Measurement { name: "flood-threads", shows: "the same with threads.max 512", run: flood::run_threads },
     Measurement { name: "deadline", shows: "requests that never end, and what others notice", run: deadline::run },
+    Measurement {
+        name: "connections",
+        shows: "10,000 idle connections and their memory, beside nginx",
+        run: connections::run,
+    },
     Measurement { name: "memory", shows: "100 MiB up and 1 GiB down, and the memory it takes", run: memory::run },
     Measurement {
         name: "slow-clients",
@@ -57,6 +64,7 @@ const MEASUREMENTS: &[Measurement] = &[
         run: worker::run,
     },
     Measurement { name: "profile", shows: "where a request's time goes in the worker", run: profile::run },
+    Measurement { name: "tls", shows: "what testssl.sh finds in the default profile", run: tls::run },
     Measurement { name: "static", shows: "static files, beside nginx", run: static_files::run },
 ];
 
