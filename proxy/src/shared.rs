@@ -1,10 +1,12 @@
 //! What every connection and request of the proxy shares.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use tidegate_site::Site;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::access::Access;
 use crate::buffer::Buffers;
@@ -72,9 +74,16 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
 }
 
-/// Counts running tasks, so that shutdown can wait for them.
+/// Counts running tasks, so that shutdown can wait for them. Every request begins and ends some, so
+/// nobody is told but of the last one's end.
 #[derive(Debug, Clone)]
-pub(crate) struct Tasks(Arc<watch::Sender<usize>>);
+pub(crate) struct Tasks(Arc<Running>);
+
+#[derive(Debug)]
+struct Running {
+    count: AtomicUsize,
+    none: Notify,
+}
 
 /// A running task; its drop is the task's end.
 #[derive(Debug)]
@@ -83,29 +92,39 @@ pub(crate) struct Task(Tasks);
 impl Tasks {
     /// No task yet.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
+        Self(Arc::new(Running { count: AtomicUsize::new(0), none: Notify::new() }))
     }
 
     /// Counts a task until the returned value is dropped.
     pub(crate) fn begin(&self) -> Task {
-        self.0.send_modify(|count| *count += 1);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
         Task(self.clone())
     }
 
     /// Resolves when no task runs.
     pub(crate) async fn ended(&self) {
-        // The sender lives in `self`, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+        loop {
+            let mut none = pin!(self.0.none.notified());
+            // Before the look, so that no end falls between the two.
+            none.as_mut().enable();
+            if self.count() == 0 {
+                return;
+            }
+            none.await;
+        }
     }
 
     /// How many tasks run.
     pub(crate) fn count(&self) -> usize {
-        *self.0.borrow()
+        self.0.count.load(Ordering::Acquire)
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
+        let running = &self.0.0;
+        if running.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            running.none.notify_waiters();
+        }
     }
 }

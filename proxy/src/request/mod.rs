@@ -247,7 +247,8 @@ impl Story<'_> {
             facts: self.facts,
             trace: &mut *self.trace,
         };
-        call.run(route, &passage).await
+        // Boxed, so that the task of a request for a file is not as large as one for an app.
+        Box::pin(call.run(route, &passage)).await
     }
 
     /// Answers with a file; gives back the app that answers what is none.

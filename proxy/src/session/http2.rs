@@ -64,7 +64,8 @@ pub(super) async fn serve(
         .max_local_error_reset_streams(Some(ERROR_RESETS));
     let over = Over::default();
     let stream =
-        Watched::new(stream, Meter::new(over.clone()), Some(Pace::new(limits.min_send_rate, limits.client_timeout)));
+        Watched::new(stream, Meter::new(over.clone()), Some(Pace::new(limits.min_send_rate, limits.client_timeout)))
+            .gathering();
     let handshake = handshake(Box::new(stream), Some(options));
     let mut connection = match timeout(limits.header_timeout, handshake).await {
         Ok(Ok(connection)) => connection,

@@ -41,12 +41,36 @@ pub(super) struct Watched<W> {
     pace: Option<Pace>,
     /// Since when a write waits for the client, and how long it may.
     stalled: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Whether flushes are gathered, and whether one is due.
+    gathers: bool,
+    is_flush_due: bool,
 }
 
 impl<W: Watch> Watched<W> {
     /// With a `pace`, a write fails that has to wait for a client slower than that.
     pub(super) fn new(stream: ClientStream, watch: W, pace: Option<Pace>) -> Self {
-        Self { stream, watch, pace, stalled: None }
+        Self { stream, watch, pace, stalled: None, gathers: false, is_flush_due: false }
+    }
+
+    /// For HTTP/2, which flushes after every frame of a body: a flush is done at the next look at the
+    /// connection, which is asked for at once and comes after what is ready to run. So what several
+    /// streams have to say leaves in one write and one TLS record, and a lone response at once.
+    pub(super) fn gathering(mut self) -> Self {
+        self.stream.hold().set(true);
+        self.gathers = true;
+        self
+    }
+
+    /// Does the flush that is due.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        match self.time(cx, outcome, 0) {
+            Poll::Ready(Ok(())) => self.is_flush_due = false,
+            Poll::Ready(Err(error)) => return Err(error),
+            // A client that takes nothing may still say something.
+            Poll::Pending => {}
+        }
+        Ok(())
     }
 
     /// Looks at the outcome of a write or flush, and starts or stops the clock.
@@ -80,6 +104,9 @@ impl<W: Watch> Watched<W> {
 impl<W: Watch> AsyncRead for Watched<W> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.is_flush_due {
+            this.poll_due(cx)?;
+        }
         if this.watch.is_over() {
             return Poll::Pending;
         }
@@ -119,6 +146,13 @@ impl<W: Watch> AsyncWrite for Watched<W> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.gathers {
+            if !self.is_flush_due {
+                self.is_flush_due = true;
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Ready(Ok(()));
+        }
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
         self.time(cx, outcome, 0)
     }

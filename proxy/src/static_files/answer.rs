@@ -9,6 +9,7 @@ use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use smallvec::{SmallVec, smallvec};
 use tidegate_contract::Cause;
 use tidegate_host::file::{Stamp, stamp};
 
@@ -29,7 +30,8 @@ const NOSNIFF: (HeaderName, HeaderValue) =
 struct Outline {
     status: StatusCode,
     headers: HeaderMap,
-    pieces: Vec<Piece>,
+    /// One, nearly always.
+    pieces: SmallVec<[Piece; 1]>,
 }
 
 /// The reply with a file that was found.
@@ -58,7 +60,7 @@ pub(super) async fn file(
     // It changed since it was found: the conditions and the range are the new state's to answer.
     let opened = opened.in_state(now);
     let Outline { status, headers, pieces } = outline(&opened, is_one_of_many, request)?;
-    let body = if pieces.is_empty() { Body::Empty } else { Body::File(body.anew(pieces)) };
+    let body = if length(&pieces) == 0 { Body::Empty } else { Body::File(body.anew(pieces)) };
     Ok(Reply { status, headers, body })
 }
 
@@ -66,7 +68,7 @@ pub(super) async fn file(
 async fn begin(
     route: &Arc<StaticRoute>,
     opened: &Arc<Opened>,
-    pieces: Vec<Piece>,
+    pieces: SmallVec<[Piece; 1]>,
 ) -> Result<(FileBody, Stamp), Failure> {
     let (route, opened) = (Arc::clone(route), Arc::clone(opened));
     let begun = tokio::task::spawn_blocking(move || {
@@ -91,7 +93,7 @@ fn outline(opened: &Opened, is_one_of_many: bool, request: &StaticRequest<'_>) -
     match conditions.verdict(&opened.validator) {
         Verdict::Send => {}
         Verdict::NotModified => {
-            return Ok(Outline { status: StatusCode::NOT_MODIFIED, headers, pieces: Vec::new() });
+            return Ok(Outline { status: StatusCode::NOT_MODIFIED, headers, pieces: SmallVec::new() });
         }
         Verdict::Failed => return Err(Failure::precondition_failed()),
     }
@@ -107,17 +109,17 @@ fn outline(opened: &Opened, is_one_of_many: bool, request: &StaticRequest<'_>) -
     let (status, pieces) = match selected {
         Selected::Whole => {
             headers.insert(CONTENT_TYPE, opened.media.clone());
-            (StatusCode::OK, vec![Piece::Range { start: 0, length: total }])
+            (StatusCode::OK, smallvec![Piece::Range { start: 0, length: total }])
         }
         Selected::One(span) => {
             headers.insert(CONTENT_TYPE, opened.media.clone());
             insert(&mut headers, CONTENT_RANGE, span.content_range(total));
-            (StatusCode::PARTIAL_CONTENT, vec![Piece::Range { start: span.start, length: span.length }])
+            (StatusCode::PARTIAL_CONTENT, smallvec![Piece::Range { start: span.start, length: span.length }])
         }
         Selected::Many(spans) => {
             let boundary = range::boundary();
             insert(&mut headers, CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
-            (StatusCode::PARTIAL_CONTENT, range::parts(&spans, total, &opened.media, &boundary))
+            (StatusCode::PARTIAL_CONTENT, range::parts(&spans, total, &opened.media, &boundary).into())
         }
         Selected::Nothing => return Err(Failure::range_not_satisfiable(total)),
     };
