@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use tidegate_contract::{FromWorker, Mode};
 use tidegate_host::{Child, ChildOutput};
-use tidegate_site::{App, Site};
+use tidegate_site::{App, Site, interpreter};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::{self, JoinSet};
 use tokio::time;
 
 use crate::launch::{LaunchError, REFUSAL, WorkerProgram};
+use crate::python;
 
 /// What an import may print before the rest is dropped.
 const MOST_OUTPUT: usize = 256 << 10;
@@ -42,7 +43,19 @@ async fn check(app: Arc<App>, program: WorkerProgram) -> (String, bool) {
         let seconds = app.start_timeout.as_secs_f64();
         return (format!("{name}: not imported within start_timeout ({seconds} s)"), false);
     };
-    judge(name, &stdout, &stderr, &exit.map_or_else(|error| error.to_string(), |exit| exit.to_string()))
+    let (report, good) =
+        judge(name, &stdout, &stderr, &exit.map_or_else(|error| error.to_string(), |exit| exit.to_string()));
+    if good { (format!("{report}, {}", described(&app)), true) } else { (report, false) }
+}
+
+/// The interpreter, and what kind of environment it belongs to.
+fn described(app: &App) -> String {
+    let found = python::find(app).and_then(|path| Ok((interpreter::examine(&path)?, path)));
+    match found {
+        Ok((layout, path)) => format!("{} ({layout})", path.display()),
+        // It ran a moment ago.
+        Err(error) => error.to_string(),
+    }
 }
 
 async fn start(app: Arc<App>, program: WorkerProgram) -> Result<Child, LaunchError> {

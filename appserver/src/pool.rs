@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tidegate_contract::Generation;
 use tidegate_site::App;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -173,8 +174,11 @@ impl PoolRemote {
 
     /// Ends a pause. Never waits: for use in a drop.
     pub(crate) fn resume(&self) {
-        if self.0.try_send(Command::Resume).is_err() {
-            tracing::error!("a paused pool could not be resumed: it has ended or is far behind");
+        match self.0.try_send(Command::Resume) {
+            Ok(()) => {}
+            // As when everything stops during a reload.
+            Err(TrySendError::Closed(_)) => tracing::debug!("a paused pool has ended"),
+            Err(TrySendError::Full(_)) => tracing::error!("a paused pool could not be resumed: it is far behind"),
         }
     }
 

@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use tidegate_site::interpreter::{self, Unusable};
 use tidegate_site::{App, Python};
 
 /// Virtualenvs looked for in an app's directory, in this order.
 const VIRTUALENVS: [&str; 3] = [".venv", "venv", "env"];
 
 /// Why there is no interpreter.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub enum PythonError {
     /// Neither a virtualenv nor a python on the PATH.
     #[error("found no Python: looked for {looked_for}; name one with the app's key `python`")]
@@ -18,17 +19,9 @@ pub enum PythonError {
         /// Every place.
         looked_for: String,
     },
-    /// The configured path does not exist.
-    #[error("the configured Python {} does not exist", .0.display())]
-    Missing(PathBuf),
-    /// The configured directory is no virtualenv.
-    #[error("{} is no virtualenv: there is no {}", .directory.display(), .interpreter.display())]
-    NoVirtualenv {
-        /// The directory.
-        directory: PathBuf,
-        /// What it lacks.
-        interpreter: PathBuf,
-    },
+    /// There is one, and it cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
 }
 
 /// The interpreter of `app`.
@@ -40,25 +33,26 @@ pub fn find(app: &App) -> Result<PathBuf, PythonError> {
 }
 
 fn at(path: &Path) -> Result<PathBuf, PythonError> {
+    // It was all there when the site file was read.
     if path.is_dir() {
-        let interpreter = tidegate_host::venv_python(path);
-        if interpreter.is_file() {
-            return Ok(interpreter);
-        }
-        return Err(PythonError::NoVirtualenv { directory: path.to_owned(), interpreter });
+        return Ok(interpreter::of_directory(path)?);
     }
-    if path.is_file() { Ok(path.to_owned()) } else { Err(PythonError::Missing(path.to_owned())) }
+    interpreter::examine(path)?;
+    Ok(path.to_owned())
 }
 
 fn search(directory: &Path) -> Result<PathBuf, PythonError> {
-    let candidates = VIRTUALENVS.map(|name| tidegate_host::venv_python(&directory.join(name)));
-    if let Some(found) = candidates.iter().find(|candidate| candidate.is_file()) {
-        return Ok(found.clone());
+    let environments = VIRTUALENVS.map(|name| directory.join(name));
+    // A broken one is not passed over: the Python on the PATH would lack what the app imports.
+    if let Some(found) = environments.iter().find(|environment| interpreter::is_environment(environment)) {
+        return Ok(interpreter::of_directory(found)?);
     }
     let names = tidegate_host::python_names();
-    names.iter().find_map(|name| tidegate_host::find_program(name)).ok_or_else(|| {
-        let mut places: Vec<_> = candidates.iter().map(|candidate| candidate.display().to_string()).collect();
+    let on_path = names.iter().find_map(|name| tidegate_host::find_program(name)).ok_or_else(|| {
+        let mut places: Vec<_> = environments.iter().map(|environment| environment.display().to_string()).collect();
         places.extend(names.iter().map(|name| format!("{name} on the PATH")));
         PythonError::NotFound { looked_for: places.join(", ") }
-    })
+    })?;
+    interpreter::examine(&on_path)?;
+    Ok(on_path)
 }

@@ -66,6 +66,36 @@ async fn check_shows_the_traceback_of_an_app_that_cannot_be_imported() {
 }
 
 #[tokio::test]
+async fn check_explains_an_interpreter_that_cannot_be_used() {
+    let site = Site::new("check python").file("good.py", "def app(environ, start_response):\n    return []\n");
+    let gone = site.path("gone");
+    let settings = format!("home = {}\n", gone.display());
+    let site = site.file(".venv/pyvenv.cfg", settings).app("shop", "good:app", &[("python", "auto")]);
+    site.write();
+    let finished = check(&site).await;
+    assert_eq!(finished.code, 1, "{finished:?}");
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(said.contains("which is not there any more") && said.contains(&gone.display().to_string()), "{said}");
+}
+
+#[tokio::test]
+async fn check_names_the_interpreter_of_an_app_and_finds_a_place_for_bodies() {
+    let site = Site::new("check places").file("file", "").app("shop", "mirror:app", &[]);
+    site.write();
+    let finished = check(&site).await;
+    assert_eq!(finished.code, 0, "{finished:?}");
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(said.contains("shop: ok, ") && said.contains(&python().display().to_string()), "{said}");
+    assert!(finished.stdout.contains("buffers"), "{said}");
+
+    let site = site.set("limits", "{ buffer_dir: file/buffers }");
+    site.write();
+    let finished = check(&site).await;
+    assert_eq!(finished.code, 1, "{finished:?}");
+    assert!(finished.stdout.contains("limits.buffer_dir"), "{finished:?}");
+}
+
+#[tokio::test]
 async fn a_wrong_file_ends_every_program_with_78_and_the_key() {
     let site = Site::new("wrong").app("shop", "mirror:app", &[("threads", "none")]);
     site.write();

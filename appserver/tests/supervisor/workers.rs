@@ -166,6 +166,12 @@ async fn checking_imports_reports_each_app() {
     ] {
         let site = TestSite::new("processes: 1");
         site.behave(behaviour);
-        assert_eq!(check_imports(&site.load(), &fake_worker()).await, (vec![expected.to_owned()], good));
+        let (reports, all_good) = check_imports(&site.load(), &fake_worker()).await;
+        assert_eq!((reports.len(), all_good), (1, good), "{reports:?}");
+        if good {
+            assert!(reports[0].starts_with(expected) && reports[0].contains("python"), "{reports:?}");
+        } else {
+            assert_eq!(reports[0], expected);
+        }
     }
 }

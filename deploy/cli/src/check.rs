@@ -47,6 +47,10 @@ pub(crate) async fn run(config: &Path, arguments: &args::Check, style: Style) ->
     let mut report = Report { style, warnings: 0, problems: 0 };
     report.line(Verdict::Good, "site file", site.file.display());
     certificates::check(&site, OffsetDateTime::now_utc().unix_timestamp(), &mut report);
+    if site.limits.buffer.disk > 0 {
+        let (verdict, text) = buffers(&site.limits.buffer.directory);
+        report.line(verdict, "buffers", text);
+    }
     let running = running(&site).await;
     for (name, address) in addresses(&site) {
         let (verdict, text) = port(address, running.as_ref(), tidegate_host::listen_tcp(address).map(drop));
@@ -99,6 +103,25 @@ impl Display for Marked {
             Verdict::Good => style.good("ok     ").fmt(f),
             Verdict::Warning => style.warning("warning").fmt(f),
             Verdict::Problem => style.bad("problem").fmt(f),
+        }
+    }
+}
+
+/// Whether files can be made where bodies are kept, or where that directory would be made.
+fn buffers(directory: &Path) -> (Verdict, String) {
+    let (shown, to_be_made) = (directory.display(), if directory.exists() { "" } else { " (to be made)" });
+    let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(directory);
+    let probe = existing.join(format!(".tidegate-check-{}", std::process::id()));
+    let made = std::fs::File::create_new(&probe).and_then(|file| {
+        // Windows removes no file that is open.
+        drop(file);
+        std::fs::remove_file(&probe)
+    });
+    match made {
+        Ok(()) => (Verdict::Good, format!("kept in {shown}{to_be_made}")),
+        Err(error) => {
+            let text = format!("limits.buffer_dir {shown} cannot be written to: {}: {error}", existing.display());
+            (Verdict::Problem, text)
         }
     }
 }
@@ -198,6 +221,25 @@ mod tests {
         ] {
             assert_eq!(port(address, running.as_ref(), bound).0, verdict);
         }
+    }
+
+    #[test]
+    fn bodies_need_a_directory_that_can_be_written_to() {
+        let here = std::env::temp_dir().join(format!("tidegate-check-{}", std::process::id()));
+        std::fs::create_dir_all(&here).unwrap();
+        let file = here.join("file");
+        std::fs::write(&file, b"").unwrap();
+        for (directory, verdict, said) in [
+            (here.clone(), Verdict::Good, "kept in"),
+            (here.join("new/buffers"), Verdict::Good, "(to be made)"),
+            (file.join("buffers"), Verdict::Problem, "cannot be written to"),
+        ] {
+            let (found, text) = buffers(&directory);
+            assert_eq!(found, verdict, "{text}");
+            assert!(text.contains(said), "{text}");
+        }
+        assert_eq!(std::fs::read_dir(&here).unwrap().count(), 1, "nothing is left behind");
+        std::fs::remove_dir_all(&here).unwrap();
     }
 
     #[test]

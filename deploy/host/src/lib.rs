@@ -51,7 +51,9 @@ pub use child::{Child, ChildOutput, Exit, MemoryLimit, Output, Spawn, Stdin};
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::write_private;
 pub use local::{LocalListener, LocalStream, connect};
-pub use program::{beside_executable, find_program, program_name, python_names, venv_python, worker_library_names};
+pub use program::{
+    beside_executable, environment_pythons, find_program, program_name, python_names, venv_python, worker_library_names,
+};
 pub use service::{
     Installed, Progress, Service, ServiceState, install_services, reload_service, remove_service, run_as_service,
     service_account, service_name, service_state, start_service, stop_service, tell_service_manager,

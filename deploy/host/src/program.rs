@@ -11,6 +11,11 @@ pub fn venv_python(venv: &Path) -> PathBuf {
     venv.join(sys::VENV_PYTHON)
 }
 
+/// Where the interpreter of an environment may be: as virtualenvs have it, and as conda does.
+pub fn environment_pythons(environment: &Path) -> [PathBuf; 2] {
+    [sys::VENV_PYTHON, sys::CONDA_PYTHON].map(|place| environment.join(place))
+}
+
 /// Names under which Python is searched for on PATH, best first.
 pub fn python_names() -> &'static [&'static str] {
     sys::PYTHON_NAMES

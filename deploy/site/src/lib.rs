@@ -8,6 +8,7 @@ mod check;
 mod checked;
 mod defaults;
 mod error;
+pub mod interpreter;
 mod place;
 mod raw;
 mod suggest;

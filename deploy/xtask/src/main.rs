@@ -27,8 +27,9 @@ const HELP: &str = "\
 cargo xtask VERB
 
   up [--release] [-- ARGS]      build Tidegate and serve the demonstration site (ARGS go to `tidegate up`)
-  test [--native] [--wine-only] [-- ARGS]
+  test [--native] [--wine-only] [--oldest-python] [-- ARGS]
                                 build and run every test, here and (on Debian) as Windows programs under Wine;
+                                --oldest-python: only these, with CPython 3.9 for Windows;
                                 ARGS go to `cargo test`: a filter, `-p CRATE`, `--test NAME`
   matrix [--fetch] [-- TESTS]   the worker's conformance suite on every Python that can be had; --fetch installs newer
                                 ones than this machine has into the cache (on Debian, as root)
@@ -56,7 +57,8 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
     let rest: Vec<OsString> = args.collect();
     match verb.to_str() {
         Some("up") => up::run(Arguments::parse(rest, &["--release"])?),
-        Some("test") => test::run(&Arguments::parse(rest, &["--native", "--wine-only"])?).map(|()| ExitCode::SUCCESS),
+        Some("test") => test::run(&Arguments::parse(rest, &["--native", "--wine-only", "--oldest-python"])?)
+            .map(|()| ExitCode::SUCCESS),
         Some("matrix") => matrix::run(&Arguments::parse(rest, &["--fetch"])?).map(|()| ExitCode::SUCCESS),
         Some("ci") => ci::run(&Arguments::parse(rest, &["--native"])?).map(|()| ExitCode::SUCCESS),
         Some("measure") => measure::run(rest).map(|()| ExitCode::SUCCESS),

@@ -11,6 +11,16 @@ use crate::{Arguments, machine, process, python, up, windows, workspace};
 /// Where the tests look for the interpreter that has Flask and Django.
 const PYTHON_VARIABLE: &str = "TIDEGATE_TEST_PYTHON";
 
+/// What is worth its time with the oldest Python as well: everything that runs inside an app's interpreter.
+const OLDEST_TESTS: [&str; 6] = ["-p", "tidegate-tests", "--test", "conformance", "--test", "wsgi"];
+
+/// Which of the Windows Pythons.
+#[derive(Clone, Copy)]
+enum Interpreter {
+    Full,
+    Oldest,
+}
+
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut plan = Plan::default();
@@ -22,10 +32,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 pub(crate) fn add_steps<'a>(plan: &mut Plan<'a>, arguments: &'a Arguments) -> Result<()> {
     let extra = &arguments.trailing;
     let wine = !arguments.has("--native") && windows::possible_here();
-    if arguments.has("--wine-only") && !wine {
+    if (arguments.has("--wine-only") || arguments.has("--oldest-python")) && !wine {
         bail!("Windows programs are tested under Wine on Debian-like Linux only");
     }
-    if !arguments.has("--wine-only") {
+    if !arguments.has("--wine-only") && !arguments.has("--oldest-python") {
         plan.step("tools for building and testing", || {
             up::check_build_tools()?;
             install_test_tools()
@@ -50,7 +60,18 @@ pub(crate) fn add_steps<'a>(plan: &mut Plan<'a>, arguments: &'a Arguments) -> Re
                 process::run(cargo.args(["build", "--locked", "--target", WINDOWS_TARGET]).args(workspace::PROGRAMS))
             });
         }
-        plan.step("test, Windows programs under Wine", || test_under_wine(extra));
+        if !arguments.has("--oldest-python") {
+            plan.step("test, Windows programs under Wine", || test_under_wine(extra, Interpreter::Full));
+        }
+        if extra.is_empty() {
+            plan.step("test, Windows programs under Wine with the oldest Python", || {
+                test_under_wine(&OLDEST_TESTS.map(OsString::from), Interpreter::Oldest)
+            });
+        } else if arguments.has("--oldest-python") {
+            plan.step("test, Windows programs under Wine with the oldest Python", || {
+                test_under_wine(extra, Interpreter::Oldest)
+            });
+        }
     }
     Ok(())
 }
@@ -60,14 +81,18 @@ pub(crate) fn build_native() -> Result<()> {
     process::run(workspace::cargo()?.args(["build", "--locked"]).args(workspace::PROGRAMS))
 }
 
-fn test_under_wine(extra: &[OsString]) -> Result<()> {
+fn test_under_wine(extra: &[OsString], interpreter: Interpreter) -> Result<()> {
     let prepared = windows::prepare()?;
+    let python = match interpreter {
+        Interpreter::Full => &prepared.python,
+        Interpreter::Oldest => &prepared.oldest_python,
+    };
     let _server = windows::wine::keep_server(&prepared.wine)?;
     let this = std::env::current_exe()?;
     let this = this.to_str().context("the path of xtask is not valid Unicode")?;
     let mut cargo = workspace::cargo()?;
     cargo
-        .env(PYTHON_VARIABLE, windows::wine::windows_path(&prepared.python)?)
+        .env(PYTHON_VARIABLE, windows::wine::windows_path(python)?)
         .args(["test", "--locked", "--target", WINDOWS_TARGET])
         // Given as a list: the environment variable for it would be split at spaces.
         .arg("--config")

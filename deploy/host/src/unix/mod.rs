@@ -26,6 +26,7 @@ pub(crate) const LEAST_IO_THREADS: usize = 1;
 
 pub(crate) const PROGRAM_SUFFIX: &str = "";
 pub(crate) const VENV_PYTHON: &str = "bin/python";
+pub(crate) const CONDA_PYTHON: &str = "bin/python";
 pub(crate) const PYTHON_NAMES: &[&str] = &["python3", "python"];
 pub(crate) const WORKER_LIBRARY_NAMES: &[&str] = &["libtidegate_worker.so", "tidegate_worker.abi3.so"];
 

@@ -35,6 +35,7 @@ pub(crate) const LEAST_IO_THREADS: usize = 8;
 
 pub(crate) const PROGRAM_SUFFIX: &str = ".exe";
 pub(crate) const VENV_PYTHON: &str = r"Scripts\python.exe";
+pub(crate) const CONDA_PYTHON: &str = "python.exe";
 pub(crate) const PYTHON_NAMES: &[&str] = &["python.exe", "python3.exe"];
 pub(crate) const WORKER_LIBRARY_NAMES: &[&str] = &["tidegate_worker.dll", "tidegate_worker.pyd"];
 

