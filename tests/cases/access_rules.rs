@@ -62,6 +62,39 @@ async fn addresses_are_let_in_by_the_lists_of_the_route() {
 }
 
 #[tokio::test]
+async fn no_spelling_of_a_path_gets_around_its_rules() {
+    let running = Site::new("spelling")
+        .app("mirror", "mirror:app", &[])
+        .file("users", "joe:$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n")
+        .set(
+            "hosts",
+            "[{ routes: [{ path: /, app: mirror }, { path: /admin, app: mirror, mount: off, deny: [127.0.0.1] }, \
+             { path: /staff, app: mirror, mount: off, basic_auth: { users_file: users } }] }]",
+        )
+        .start()
+        .await;
+    let mut one = running.http().await;
+    let mut two = running.http2().await;
+    for (path, status) in [
+        ("/admin", 403),
+        ("/admin/%78", 403),
+        ("/staff/x", 401),
+        ("/%61dmin", 404),
+        ("/admin%2Fx", 404),
+        ("//admin", 404),
+        ("/./admin", 404),
+        ("/x/../admin", 404),
+        ("/x/%2E%2E/admin", 404),
+        ("/%73taff", 404),
+        ("/x%20y", 200),
+        ("/a//b", 200),
+    ] {
+        assert_eq!(one.get(path).await.status, status, "{path}");
+        assert_eq!(two.get_with(path, &[]).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_cannot_choose_its_address() {
     let running = Site::new("spoof")
         .file("static/a.txt", "a")

@@ -4,12 +4,13 @@
 //! Matches the raw path: nothing is decoded or normalised, so an app receives its target byte for
 //! byte, and what an encoded `..` might mean is decided once, by whoever opens files
 //! (`static_files/path.rs` refuses it). A spelling that dodges a route reaches the route of the
-//! shorter prefix, never one that its literal text does not name.
+//! shorter prefix, never one that its literal text does not name; where the two let different clients
+//! in, it reaches neither.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use tidegate_site::{Route, Site, VirtualHost};
+use tidegate_site::{Route, Rules, Site, VirtualHost};
 
 use super::error::Failure;
 use super::guard::split_port;
@@ -92,14 +93,54 @@ impl Router {
 
 /// The route of a host for a raw path.
 pub(crate) fn find<'r, 'p>(host: &'r VirtualHost, path: &'p str) -> Result<Found<'r, 'p>, Failure> {
-    for route in &host.routes {
-        if let Some(rest) = path.strip_prefix(route.prefix.as_str())
-            && (rest.is_empty() || rest.starts_with('/'))
-        {
-            return Ok(Found { route, rest });
+    let found = longest(host, path).ok_or_else(|| Failure::not_found("no route for this path"))?;
+    // An app decodes its path, and some join slashes: what an app could take for a path of another route must not
+    // come in by this one's rules.
+    if is_unplain(path)
+        && let Some(meant) = longest(host, &plain(path))
+        && !lets_in_alike(&found.route.rules, &meant.route.rules)
+    {
+        return Err(Failure::not_found("a path that is written so that it dodges the rules of another route"));
+    }
+    Ok(found)
+}
+
+fn longest<'r, 'p>(host: &'r VirtualHost, path: &'p str) -> Option<Found<'r, 'p>> {
+    host.routes.iter().find_map(|route| {
+        let rest = path.strip_prefix(route.prefix.as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(Found { route, rest })
+    })
+}
+
+/// Whether a path has another, plainer form.
+fn is_unplain(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    memchr::memchr2(b'%', b'\\', bytes).is_some() || bytes.windows(2).any(|two| two == b"//" || two == b"/.")
+}
+
+/// The path decoded once, with one slash where there are more, and without `.` and `..`.
+fn plain(path: &str) -> String {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy().replace('\\', "/");
+    let mut segments = Vec::new();
+    for segment in decoded.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            segment => segments.push(segment),
         }
     }
-    Err(Failure::not_found("no route for this path"))
+    format!("/{}", segments.join("/"))
+}
+
+/// Whether two routes let the same clients in.
+fn lets_in_alike(one: &Rules, other: &Rules) -> bool {
+    let admission = |rules: &Rules| {
+        let Rules { allow, deny, basic_auth, rate_limits, concurrency, .. } = rules.clone();
+        Rules { allow, deny, basic_auth, rate_limits, concurrency, ..Rules::default() }
+    };
+    admission(one) == admission(other)
 }
 
 /// The name in lower case, without port, brackets and the dot of a fully qualified name.
@@ -217,6 +258,39 @@ mod tests {
         ] {
             let found = find(router.host(Some("shop.example")).unwrap().0, path).unwrap();
             assert_eq!((found.route.prefix.as_str(), found.rest), (prefix, rest), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_spelling_dodges_the_rules_of_a_route() {
+        let mut guarded = host(&["a"], &["/admin/login", "/admin", "/static", ""]);
+        let rules = Arc::new(Rules { deny: vec!["0.0.0.0/0".parse().unwrap()], ..Rules::default() });
+        for route in guarded.routes.iter_mut().filter(|route| route.prefix.starts_with("/admin")) {
+            route.rules = Arc::clone(&rules);
+        }
+        for (path, prefix) in [
+            ("/admin", Some("/admin")),
+            ("/admin/%61", Some("/admin")),
+            ("/admin/login/", Some("/admin/login")),
+            ("/admin//login", Some("/admin")),
+            ("/administrator", Some("")),
+            ("/%61dmin", None),
+            ("/%61%64min/x", None),
+            ("/admin%2Fx", None),
+            ("//admin", None),
+            ("/./admin", None),
+            ("/x/../admin", None),
+            ("/x/%2e%2e/admin/x", None),
+            ("/%5Cadmin", None),
+            ("/static/..%2fadmin", None),
+            ("/admin/../x", None),
+            ("/%2561dmin", Some("")),
+            ("/caf%C3%A9", Some("")),
+            ("/a//b/%2F", Some("")),
+            ("/%73tatic/a", Some("")),
+        ] {
+            let found = find(&guarded, path).ok().map(|found| found.route.prefix.as_str());
+            assert_eq!(found, prefix, "{path}");
         }
     }
 

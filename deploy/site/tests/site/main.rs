@@ -12,6 +12,8 @@ mod load;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod redirects;
 #[cfg(test)]
 mod rules;
