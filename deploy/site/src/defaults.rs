@@ -207,6 +207,9 @@ pub(crate) const CHARSET: &str = "utf-8";
 /// The styles, scripts and pictures of nearly any site; what does not fit is read again, from the system's cache.
 pub(crate) const STATIC_CACHE: u64 = 64 << 20;
 
+/// Off: files are for clients.
+pub(crate) const INTERNAL: bool = false;
+
 /// Quickest first: zstd packs a page about as well as the others do and takes a fraction of their time.
 pub(crate) const COMPRESS_CODINGS: [ContentCoding; 3] =
     [ContentCoding::Zstd, ContentCoding::Brotli, ContentCoding::Gzip];

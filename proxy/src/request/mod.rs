@@ -9,6 +9,7 @@ mod dynamic;
 pub(crate) mod error;
 mod forwarded;
 pub(crate) mod guard;
+mod hand_over;
 mod headers;
 pub(crate) mod pages;
 pub(crate) mod route;
@@ -217,6 +218,11 @@ impl Story<'_> {
         let target = policy::rewritten(host, &self.facts.target);
         let (path, _) = split_target(&target);
         let found = route::find(host, path)?;
+        if let Target::Files(files) = &found.route.target
+            && files.internal
+        {
+            return Err(Failure::not_found("a route that only apps lead to"));
+        }
         let rules = &found.route.rules;
         self.dress(rules);
         let headers = &self.exchange.request().headers;
@@ -248,7 +254,10 @@ impl Story<'_> {
             trace: &mut *self.trace,
         };
         // Boxed, so that the task of a request for a file is not as large as one for an app.
-        Box::pin(call.run(route, &passage)).await
+        match Box::pin(call.run(route, &passage)).await? {
+            Some(handed) => Box::pin(self.hand_over(host, handed)).await,
+            None => Ok(()),
+        }
     }
 
     /// Answers with a file; gives back the app that answers what is none.

@@ -47,6 +47,7 @@ impl Root {
             app: None,
             listing: false,
             hidden: false,
+            internal: false,
             compress: None,
             precompressed: true,
             cache_control: vec![CacheRule { names: Names::All, value }],

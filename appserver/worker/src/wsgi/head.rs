@@ -41,6 +41,10 @@ impl Head {
             };
             head.add(&pair.get_item(0)?, &pair.get_item(1)?)?;
         }
+        // The body is a file that the proxy sends; frameworks declare that one's length and send nothing.
+        if head.headers.contains_key("x-sendfile") || head.headers.contains_key("x-accel-redirect") {
+            head.length = None;
+        }
         Ok(head)
     }
 

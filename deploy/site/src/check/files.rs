@@ -9,8 +9,18 @@ use crate::defaults;
 use crate::raw::{Node, Table};
 
 /// Keys of a route that are about its files.
-pub(crate) const KEYS: &[&str] =
-    &["index", "suffixes", "fallback", "listing", "hidden", "precompressed", "cache_control", "types", "charset"];
+pub(crate) const KEYS: &[&str] = &[
+    "internal",
+    "index",
+    "suffixes",
+    "fallback",
+    "listing",
+    "hidden",
+    "precompressed",
+    "cache_control",
+    "types",
+    "charset",
+];
 /// Keys of a rule of `cache_control`.
 pub(crate) const CACHE_RULE: &[&str] = &["match", "value"];
 
@@ -48,6 +58,12 @@ pub(crate) fn read(node: &Node<'_>, table: &Table<'_>, base: &Base, app: Option<
     });
     let listing = table.read("listing", defaults::LISTING, |node| node.switch());
     let hidden = table.read("hidden", defaults::HIDDEN_FILES, |node| node.switch());
+    let internal = table.read("internal", defaults::INTERNAL, |node| {
+        if table.get("app").is_some() {
+            return node.reject_key("expected only without app: an app leads to it and cannot be behind it");
+        }
+        node.switch()
+    });
     let precompressed = table.read("precompressed", defaults::PRECOMPRESSED, |node| node.switch());
     let cache_control = table.read("cache_control", Vec::new(), |node| cache_control(&node));
     let types = table.read("types", Vec::new(), |node| types(&node));
@@ -61,6 +77,7 @@ pub(crate) fn read(node: &Node<'_>, table: &Table<'_>, base: &Base, app: Option<
         app,
         listing: listing?,
         hidden: hidden?,
+        internal: internal?,
         compress: None,
         precompressed: precompressed?,
         cache_control: cache_control?,

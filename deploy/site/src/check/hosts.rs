@@ -20,6 +20,7 @@ pub(crate) const OWN_ROUTE: &[&str] = &[
     "redirect",
     "files",
     "index",
+    "internal",
     "suffixes",
     "fallback",
     "listing",

@@ -26,6 +26,8 @@ pub struct Files {
     pub listing: bool,
     /// Whether names that begin with a dot are served.
     pub hidden: bool,
+    /// Whether only apps lead here, by X-Accel-Redirect and X-Sendfile.
+    pub internal: bool,
     /// How files are compressed on the way, if they are.
     pub compress: Option<Arc<Compress>>,
     /// Whether compressed neighbours of files are sent in their place.

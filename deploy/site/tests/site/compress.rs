@@ -38,7 +38,8 @@ fn files_are_compressed_and_apps_are_not_until_somebody_says_so() {
 
 #[test]
 fn a_table_replaces_what_it_names() {
-    let table = "compress: { codings: [gzip], min_size: 5KiB, types: [Application/JSON, \"*+xml\", text/*], level: small }";
+    let table =
+        "compress: { codings: [gzip], min_size: 5KiB, types: [Application/JSON, \"*+xml\", text/*], level: small }";
     let compress = both("", table, "").0.unwrap();
     assert_eq!((compress.codings, compress.min_size), (vec![ContentCoding::Gzip], 5 << 10));
     assert_eq!(compress.level, CompressionLevel::Small);
@@ -55,11 +56,29 @@ fn wrong_values_say_what_is_expected() {
     let directory = Directory::new();
     let key = "hosts[0].routes[0].compress";
     for (text, expected) in [
-        ("compress: gzip", ": \"gzip\": expected on, off, or a table such as { codings: [zstd, br, gzip], min_size: 1KiB }"),
+        (
+            "compress: gzip",
+            ": \"gzip\": expected on, off, or a table such as { codings: [zstd, br, gzip], min_size: 1KiB }",
+        ),
         ("compress: { codings: [deflate] }", ".codings[0]: \"deflate\": expected zstd, br or gzip"),
-        ("compress: { types: [html] }", ".types[0]: \"html\": expected a media type such as application/json, text/* or \"*+json\""),
+        (
+            "compress: { types: [html] }",
+            ".types[0]: \"html\": expected a media type such as application/json, text/* or \"*+json\"",
+        ),
         ("compress: { level: 9 }", ".level: 9: expected fast, balanced or small"),
     ] {
         assert_eq!(directory.problems(hosts("", text, "")), [format!("{key}{expected}")], "{text}");
     }
+}
+
+#[test]
+fn an_internal_route_has_no_app() {
+    let directory = Directory::new();
+    let site = directory.load(hosts("", "", "internal: on")).unwrap();
+    let is_internal = |route: &Route| matches!(&route.target, Target::Files(files) if files.internal);
+    assert_eq!(site.hosts[0].routes.iter().filter(|route| is_internal(route)).count(), 1);
+    assert_eq!(
+        directory.problems(hosts("", "", "internal: on, app: app")),
+        ["hosts[0].routes[1].internal: expected only without app: an app leads to it and cannot be behind it"]
+    );
 }

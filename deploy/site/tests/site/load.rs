@@ -233,6 +233,7 @@ log: { level: debug, access: no, format: json }
                     app: None,
                     listing: false,
                     hidden: false,
+                    internal: false,
                     compress: usual_compression(),
                     precompressed: true,
                     cache_control: vec![CacheRule {

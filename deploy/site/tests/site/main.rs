@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod certificates;
+#[cfg(test)]
+mod compress;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod files;

@@ -23,6 +23,7 @@ use self::intake::Intake;
 use self::respond::Response;
 use self::template::Template;
 use super::error::Failure;
+use super::hand_over::HandOver;
 use super::{Facts, Trace};
 use crate::buffer::Spool;
 use crate::listener::Origin;
@@ -42,7 +43,8 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    pub(super) async fn run(self, route: &AppRoute, passage: &Passage<'_>) -> Result<(), Failure> {
+    /// Answers, or gives back the file that the app named for an answer.
+    pub(super) async fn run(self, route: &AppRoute, passage: &Passage<'_>) -> Result<Option<HandOver>, Failure> {
         self.trace.app = Some(Arc::clone(&route.app));
         let missing = || Failure::new(Cause::Internal, format!("no app {:?}", route.app));
         let app = self.shared.apps.find(&route.app).ok_or_else(missing)?;
@@ -57,7 +59,7 @@ impl Call<'_> {
         result
     }
 
-    async fn serve(self, app: &Arc<App>, route: &AppRoute, passage: &Passage<'_>) -> Result<(), Failure> {
+    async fn serve(self, app: &Arc<App>, route: &AppRoute, passage: &Passage<'_>) -> Result<Option<HandOver>, Failure> {
         let Self { exchange, origin, shared, live, facts, trace } = self;
         let settings = live.site.app(&route.app);
         let settings = settings.ok_or_else(|| Failure::new(Cause::Internal, format!("no app {:?}", route.app)))?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
     LAST_MODIFIED,
@@ -14,6 +15,7 @@ use tidegate_contract::Cause;
 use tidegate_site::Rules;
 
 use super::super::error::Failure;
+use super::super::hand_over::{self, HandOver};
 use super::super::{Facts, Trace, client_failure, headers, pages, set_request_id};
 use super::feed::Feed;
 use super::relay::Relay;
@@ -41,8 +43,8 @@ pub(super) struct Response<'a> {
 }
 
 impl Response<'_> {
-    /// Sends a worker's response to the client.
-    pub(super) async fn send(self, answer: Answer, trace: &mut Trace) -> Result<(), Failure> {
+    /// Sends a worker's response to the client, or gives back the file that it names in place of a body.
+    pub(super) async fn send(self, answer: Answer, trace: &mut Trace) -> Result<Option<HandOver>, Failure> {
         let Self { exchange, feed, facts, timeout_status, spool, buffering, rules, compressors } = self;
         let Answer { head, outcome, mut body } = answer;
         match outcome.cause {
@@ -68,6 +70,10 @@ impl Response<'_> {
             None => headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
         };
         headers::strip_response(&mut headers);
+        if let Some(handed) = hand_over::taken_from(head.status, &mut headers) {
+            leave(body);
+            return Ok(Some(handed));
+        }
         set_request_id(&mut headers, &facts.id);
         let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let length = (!bodiless).then_some(declared.map_or(Length::Unknown, Length::Known));
@@ -76,7 +82,7 @@ impl Response<'_> {
         trace.status = Some(head.status);
         if let Some(page) = pages::in_place_of(rules, head.status, &exchange.request().headers, &facts.id) {
             discard(body).await;
-            return send_page(page, head.status, headers, exchange).await;
+            return send_page(page, head.status, headers, exchange).await.map(|()| None);
         }
         let mut head = Head { status: head.status, reason, headers, length };
         let is_head = facts.method == Method::HEAD;
@@ -110,7 +116,7 @@ impl Response<'_> {
                 }
                 None => {}
             }
-            return exchange.send_whole(head, bytes).await.map_err(client_failure);
+            return exchange.send_whole(head, bytes).await.map(|()| None).map_err(client_failure);
         }
         let stream = match planned {
             Some(planned) => {
@@ -133,7 +139,19 @@ impl Response<'_> {
             failure: None,
         };
         relay.run(first.flatten(), exchange, feed).await?;
-        exchange.end().await.map_err(client_failure)
+        exchange.end().await.map(|()| None).map_err(client_failure)
+    }
+}
+
+/// Gives up a body that nobody wants, at once: its thread is told when it next sends.
+fn leave(mut body: AnswerBody) {
+    while let Some(next) = body.next().now_or_never() {
+        match next {
+            Ok(Some(_)) if body.is_end() => return body.finish(),
+            Ok(Some(_)) => {}
+            Ok(None) => return body.finish(),
+            Err(_) => return,
+        }
     }
 }
 
