@@ -2,6 +2,8 @@
 and methods without a body."""
 
 import io
+import os
+import tempfile
 
 from table import Table, answer, respond
 
@@ -162,6 +164,16 @@ def from_the_middle(environ, start):
     file = io.BytesIO(b"abcdef")
     file.seek(3)
     return wrapped(lambda: file)(environ, start)
+
+
+@row("file_wrapper gives a file on the disk from where it stands", body=b"0123456789" * 50000)
+def on_the_disk(environ, start):
+    with tempfile.TemporaryFile() as file:
+        file.write(b"before" + b"0123456789" * 50000)
+        copy = os.dup(file.fileno())
+    reader = os.fdopen(copy, "rb")
+    reader.seek(len(b"before"))
+    return wrapped(lambda: reader, 7)(environ, start)
 
 
 @row("file_wrapper asks for the block size", body=b"[5, 5]")

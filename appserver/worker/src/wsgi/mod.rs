@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple};
 
 use self::errors::Errors;
 pub(crate) use self::failure::{summary, traceback};
@@ -174,8 +174,8 @@ fn send_each(py: Python<'_>, iterable: &Bound<'_, PyAny>, start: &Bound<'_, Star
         responder.progress = Progress::Iterated;
         responder.validates()
     };
-    for item in iterable.try_iter()? {
-        let item = item?;
+    let mut items = Items::of(py, iterable)?;
+    while let Some(item) = items.next(py)? {
         if validates {
             let responder = responder.lock();
             if responder.is_unstarted() {
@@ -188,6 +188,29 @@ fn send_each(py: Python<'_>, iterable: &Bound<'_, PyAny>, start: &Bound<'_, Star
         }
     }
     Ok(())
+}
+
+/// What an app has returned, on its way out.
+enum Items<'a, 'py> {
+    Iterated(Bound<'py, PyIterator>),
+    /// Ours, read in blocks of this size.
+    File(&'a FileWrapper, usize),
+}
+
+impl<'a, 'py> Items<'a, 'py> {
+    fn of(py: Python<'py>, iterable: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        Ok(match iterable.cast_exact::<FileWrapper>() {
+            Ok(wrapper) => Self::File(wrapper.get(), wrapper.get().block(py)),
+            Err(_) => Self::Iterated(iterable.try_iter()?),
+        })
+    }
+
+    fn next(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self {
+            Self::Iterated(iterator) => iterator.next().transpose(),
+            Self::File(wrapper, block) => wrapper.read(py, *block),
+        }
+    }
 }
 
 /// PEP 3333: `close` is called once, however the response ended.
