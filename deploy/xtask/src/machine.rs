@@ -23,8 +23,9 @@ pub(crate) const BUILD_TOOLS: [Tool; 3] = [
 ];
 
 /// Tests that talk to the real thing use these.
-pub(crate) const TEST_TOOLS: [Tool; 6] = [
+pub(crate) const TEST_TOOLS: [Tool; 7] = [
     Tool { program: "curl", package: "curl" },
+    Tool { program: "openssl", package: "openssl" },
     Tool { program: "prometheus", package: "prometheus" },
     Tool { program: "promtool", package: "prometheus" },
     Tool { program: "nghttp", package: "nghttp2-client" },
