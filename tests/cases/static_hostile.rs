@@ -3,7 +3,7 @@
 //! everything switched on that shows more.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use tidegate_tests::{Connection, Running, Site};
+use tidegate_tests::{Running, Site};
 
 /// Lies outside of the directory.
 const CANARY: &str = "CANARY-7f3a91";
@@ -294,7 +294,7 @@ async fn no_link_leads_out_of_the_directory() {
             ask(&running, &format!("{route}{target}")).await;
         }
         // Neither is a link sent in place of a file, as its compressed form.
-        let mut connection: Connection = running.http().await;
+        let mut connection = running.http().await;
         let asked = connection.get_with(&format!("{route}/inside-page.html"), &[("accept-encoding", "gzip")]).await;
         asked.assert_text(200, INSIDE);
     }
