@@ -31,6 +31,19 @@ mod static_files;
 mod traffic;
 mod upstream;
 
+/// What the fuzz targets call: see `tests/fuzz`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz {
+    /// Any bytes as a header of the PROXY protocol.
+    pub fn proxy_protocol(data: &[u8]) {
+        crate::listener::fuzz_proxy_protocol(data);
+    }
+
+    pub use crate::request::fuzz::{accept_encoding, chunks, forwarded, raw_header};
+    pub use crate::static_files::fuzz::{conditional, range, static_path};
+}
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,6 +16,33 @@ mod syntax;
 mod units;
 mod wording;
 
+/// What the fuzz targets call: see `tests/fuzz`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz {
+    use std::path::PathBuf;
+
+    use crate::{ConfigError, Limits, Site};
+
+    fn read(bytes: &[u8]) -> Result<Site, ConfigError> {
+        let file = PathBuf::from("/fuzz/tidegate.yaml");
+        crate::of_bytes(&file, file.clone(), bytes)
+    }
+
+    /// Any bytes are a site, or there is a reason.
+    pub fn site_file(bytes: &[u8]) {
+        if let Err(error) = read(bytes) {
+            assert!(!error.to_string().contains("fault of Tidegate"), "{error}");
+        }
+    }
+
+    /// The limits where the file says nothing of them.
+    #[expect(clippy::expect_used, reason = "only built for fuzzing, where a panic is what is looked for")]
+    pub fn limits() -> Limits {
+        read(b"app: a:b\n").expect("the shortest file").limits
+    }
+}
+
 use std::io;
 use std::path::Path;
 
@@ -33,11 +60,15 @@ pub fn load(file: &Path) -> Result<Site, ConfigError> {
             return Err(ConfigError::of_file(file, format!("cannot be read: {error}")));
         }
     };
-    // Messages name the file as the operator did.
-    let value = syntax::parse(file, &bytes)?;
+    of_bytes(file, path, &bytes)
+}
+
+/// The site of a file's bytes; messages name the file as the operator did.
+fn of_bytes(file: &Path, path: std::path::PathBuf, bytes: &[u8]) -> Result<Site, ConfigError> {
+    let value = syntax::parse(file, bytes)?;
     let problems = error::Problems::new(file);
     let origin =
-        check::Origin { instance: place::instance(&path), file: path, digest: place::hexadecimal_digest(&bytes) };
+        check::Origin { instance: place::instance(&path), file: path, digest: place::hexadecimal_digest(bytes) };
     let site = check::site(&raw::Node::root(&value, &problems), origin);
     let problems = problems.into_inner();
     match site {

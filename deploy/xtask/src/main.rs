@@ -6,6 +6,7 @@
 
 mod cache;
 mod ci;
+mod fuzz;
 mod machine;
 mod matrix;
 mod measure;
@@ -34,6 +35,9 @@ cargo xtask VERB
   matrix [--fetch] [-- TESTS]   the worker's conformance suite on every Python that can be had; --fetch installs newer
                                 ones than this machine has into the cache (on Debian, as root)
   ci [--native]                 every gate: format, lints on both systems, docs, licences, examples, then `test`
+  fuzz [TARGET] [--seconds N] [--keep]
+                                run the fuzz targets, a minute each; --keep puts the smallest inputs that reach
+                                as much into tests/fuzz/corpus
   measure NAME [ARGS]           run one measurement of docs/benchmarks.md
   setup-windows                 only prepare the Windows build and Wine
   wine -- PROGRAM [ARGS]        run a Windows program in the prepared Wine (`python.exe`: the Windows Python)
@@ -61,6 +65,7 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
             .map(|()| ExitCode::SUCCESS),
         Some("matrix") => matrix::run(&Arguments::parse(rest, &["--fetch"])?).map(|()| ExitCode::SUCCESS),
         Some("ci") => ci::run(&Arguments::parse(rest, &["--native"])?).map(|()| ExitCode::SUCCESS),
+        Some("fuzz") => fuzz::run(&rest).map(|()| ExitCode::SUCCESS),
         Some("measure") => measure::run(rest).map(|()| ExitCode::SUCCESS),
         Some("setup-windows") => {
             Arguments::parse(rest, &[])?.no_trailing()?;

@@ -22,6 +22,9 @@ pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod watch;
 
+#[cfg(fuzzing)]
+pub(crate) use self::proxy_protocol::fuzz as fuzz_proxy_protocol;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

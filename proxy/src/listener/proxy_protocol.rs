@@ -93,6 +93,15 @@ async fn read(stream: &mut TcpStream) -> Result<Option<SocketAddr>, Refused> {
     }
 }
 
+/// Both parsers on any bytes: see `tests/fuzz`.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    let _ = version_1(data);
+    if let Some(([first, second], block)) = data.split_first_chunk() {
+        let _ = version_2(*first, *second, block);
+    }
+}
+
 /// `PROXY TCP4 192.0.2.1 198.51.100.2 50000 443` and CR LF.
 fn version_1(line: &[u8]) -> Result<Option<SocketAddr>, Refused> {
     const MALFORMED: Refused = Refused::Malformed("version 1");

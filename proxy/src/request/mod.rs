@@ -8,6 +8,8 @@ mod custom;
 mod dynamic;
 pub(crate) mod error;
 mod forwarded;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 pub(crate) mod guard;
 mod hand_over;
 mod headers;

@@ -3,6 +3,8 @@
 //! `answer.rs`, or what the route has for what is no file. Never tells why there is nothing to see.
 
 mod answer;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod listing;
 mod look;
 mod media;

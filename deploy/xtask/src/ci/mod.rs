@@ -30,6 +30,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             clippy(&["--target", WINDOWS_TARGET])
         });
     }
+    plan.step("what fuzz targets call", fuzzed);
     plan.step("documentation", || {
         process::run(
             workspace::cargo()?.args(["doc", "--locked", "--no-deps", "--workspace"]).env("RUSTDOCFLAGS", "-Dwarnings"),
@@ -47,6 +48,15 @@ fn clippy(target: &[&str]) -> Result<()> {
     let mut cargo = workspace::cargo()?;
     cargo.args(["clippy", "--locked", "--workspace", "--all-targets"]).args(target).args(["--", "-D", "warnings"]);
     process::run(&mut cargo)
+}
+
+/// Compiles the parts that only the fuzz targets call. The targets themselves take the whole tree a second time.
+fn fuzzed() -> Result<()> {
+    for package in ["tidegate-site", "tidegate-proxy"] {
+        let arguments = ["rustc", "--locked", "--lib", "--profile", "check", "-p", package, "--", "--cfg", "fuzzing"];
+        process::run(workspace::cargo()?.args(arguments))?;
+    }
+    Ok(())
 }
 
 /// Rust is often installed without its optional parts.

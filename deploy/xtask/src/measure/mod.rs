@@ -15,6 +15,7 @@ mod profile;
 mod recycle;
 mod report;
 mod slow_clients;
+mod slowhttp;
 mod static_files;
 mod throughput;
 mod tls;
@@ -56,6 +57,11 @@ const MEASUREMENTS: &[Measurement] = &[
         name: "slow-clients",
         shows: "a normal client beside 1,000 that read or write a byte a second",
         run: slow_clients::run,
+    },
+    Measurement {
+        name: "slowhttp",
+        shows: "a normal client beside slowhttptest's three modes, 1,000 connections each",
+        run: slowhttp::run,
     },
     Measurement { name: "recycle", shows: "workers replaced under load, and requests lost: none", run: recycle::run },
     Measurement {

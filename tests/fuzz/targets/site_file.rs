@@ -1,0 +1,4 @@
+//! Any bytes as a site file: checked or refused with a reason.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tidegate_site::fuzz::site_file(data));
