@@ -113,7 +113,7 @@ pub(crate) enum Service {
     /// Stop both and remove them. Files and data stay.
     Uninstall(ServiceSet),
     /// Start both and wait until the site serves.
-    Start(ServiceSet),
+    Start(ServiceStart),
     /// Stop both; requests are finished first.
     Stop(ServiceSet),
     /// Stop and start both.
@@ -129,6 +129,16 @@ pub(crate) struct ServiceSet {
     /// Beginning of the services' names, for more than one site on a host.
     #[arg(long, value_name = "NAME", default_value = "Tidegate", value_parser = set_name)]
     pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceStart {
+    #[command(flatten)]
+    pub(crate) set: ServiceSet,
+
+    /// Leave it at starting them; the site file is not looked at.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 #[derive(Debug, Args)]

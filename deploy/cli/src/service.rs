@@ -31,7 +31,8 @@ pub(crate) async fn run(config: &Path, command: &args::Service, style: Style) ->
             if arguments.start { start(&site, &arguments.set, style).await } else { Ok(()) }
         }
         args::Service::Uninstall(set) => uninstall(config, set).await,
-        args::Service::Start(set) => start(&load(config)?, set, style).await,
+        args::Service::Start(arguments) if arguments.no_wait => start_both(&arguments.set),
+        args::Service::Start(arguments) => start(&load(config)?, &arguments.set, style).await,
         args::Service::Stop(set) => stop(stop_patience(config), set).await,
         args::Service::Restart(set) => {
             let site = load(config)?;
@@ -140,19 +141,26 @@ async fn uninstall(config: &Path, set: &args::ServiceSet) -> Result<(), Failure>
     Ok(())
 }
 
-/// Starts what does not run, and waits until the site serves as `tidegate up` does.
-async fn start(site: &Site, set: &args::ServiceSet, style: Style) -> Result<(), Failure> {
-    let names = PARTS.map(|part| name(set, part));
-    for name in &names {
-        match state(name)? {
-            ServiceState::Missing => return Err(missing(name)),
+/// Starts what does not run.
+fn start_both(set: &args::ServiceSet) -> Result<(), Failure> {
+    for part in PARTS {
+        let name = name(set, part);
+        match state(&name)? {
+            ServiceState::Missing => return Err(missing(&name)),
             ServiceState::Running { .. } | ServiceState::Starting => println!("service {name} runs already"),
             _ => {
-                tidegate_host::start_service(name).map_err(failed)?;
+                tidegate_host::start_service(&name).map_err(failed)?;
                 println!("service {name} starts");
             }
         }
     }
+    Ok(())
+}
+
+/// The same, and waits until the site serves as `tidegate up` does.
+async fn start(site: &Site, set: &args::ServiceSet, style: Style) -> Result<(), Failure> {
+    start_both(set)?;
+    let names = PARTS.map(|part| name(set, part));
     let patience = site.apps.iter().map(|app| app.start_timeout).max().unwrap_or_default() + MARGIN;
     let deadline = Instant::now() + patience;
     loop {

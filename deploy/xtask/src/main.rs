@@ -11,6 +11,7 @@ mod machine;
 mod matrix;
 mod measure;
 mod namespace;
+mod package;
 mod process;
 mod progress;
 mod python;
@@ -39,6 +40,8 @@ cargo xtask VERB
                                 run the fuzz targets, a minute each; --keep puts the smallest inputs that reach
                                 as much into tests/fuzz/corpus
   measure NAME [ARGS]           run one measurement of docs/benchmarks.md
+  package [KIND...] [--debug]   what people install: zip, msi, wheel-windows, deb, wheel; without a name all that this
+                                machine can make
   setup-windows                 only prepare the Windows build and Wine
   wine -- PROGRAM [ARGS]        run a Windows program in the prepared Wine (`python.exe`: the Windows Python)
   help                          this text
@@ -67,6 +70,12 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
         Some("ci") => ci::run(&Arguments::parse(rest, &["--native"])?).map(|()| ExitCode::SUCCESS),
         Some("fuzz") => fuzz::run(&rest).map(|()| ExitCode::SUCCESS),
         Some("measure") => measure::run(rest).map(|()| ExitCode::SUCCESS),
+        Some("package") => {
+            let (named, flags): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|word| !word.to_string_lossy().starts_with('-'));
+            let named: Vec<String> = named.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+            package::run(&Arguments::parse(flags, &["--debug"])?, &named).map(|()| ExitCode::SUCCESS)
+        }
         Some("setup-windows") => {
             Arguments::parse(rest, &[])?.no_trailing()?;
             windows::set_up().map(|()| ExitCode::SUCCESS)

@@ -1,0 +1,98 @@
+//! The Windows installer, packed by wixl of msitools. Files only, below Program Files\Tidegate; whatever concerns
+//! services is done by `tidegate.exe` itself, called at the right moments (docs/windows.md, "Installing").
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::{Files, VERSION};
+use crate::machine::{self, Tool};
+use crate::process;
+
+/// Identifies the product over all its versions; never changes.
+const UPGRADE_CODE: &str = "8B0E0C53-6E0F-4B57-9E3C-6A3D1D5B7F42";
+const WIXL: [Tool; 1] = [Tool { program: "wixl", package: "wixl" }];
+
+/// Makes it.
+pub(super) fn make(files: &Files) -> Result<PathBuf> {
+    machine::require(&WIXL)?;
+    files.programs_into("bin")?;
+    files.papers_into("share")?;
+    let source = files.stage.join("tidegate.wxs");
+    fs::write(&source, source_text(&files.stage)?)?;
+    let out = files.out.join(format!("tidegate-{VERSION}-windows-x86_64.msi"));
+    process::run_quietly(
+        process::command("wixl").args(["--arch", "x64", "--output"]).arg(&out).arg(&source).current_dir(&files.stage),
+    )?;
+    Ok(out)
+}
+
+fn source_text(stage: &Path) -> Result<String> {
+    let mut tree = Directory::default();
+    tree.read(&stage.join("bin"))?;
+    let mut share = Directory::default();
+    share.read(&stage.join("share"))?;
+    // Programs and papers share the product's directory: a proper place for people to find both.
+    tree.files.extend(share.files);
+    tree.directories.extend(share.directories);
+    let mut components = Vec::new();
+    let mut listed = String::new();
+    tree.list(stage, "INSTALLDIR", &mut listed, &mut components)?;
+    let mut references = String::new();
+    for component in &components {
+        writeln!(references, "      <ComponentRef Id=\"{component}\"/>")?;
+    }
+    Ok(include_str!("../../../windows/tidegate.wxs")
+        .replace("@VERSION@", VERSION)
+        .replace("@UPGRADE_CODE@", UPGRADE_CODE)
+        .replace("@FILES@", &listed)
+        .replace("@COMPONENTS@", &references))
+}
+
+/// A directory of the product.
+#[derive(Default)]
+struct Directory {
+    files: BTreeMap<String, PathBuf>,
+    directories: BTreeMap<String, Directory>,
+}
+
+impl Directory {
+    fn read(&mut self, from: &Path) -> Result<()> {
+        for entry in fs::read_dir(from)? {
+            let path = entry?.path();
+            let name = path.file_name().context("a file has a name")?.to_string_lossy().into_owned();
+            if path.is_dir() {
+                self.directories.entry(name).or_default().read(&path)?;
+            } else {
+                self.files.insert(name, path);
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, stage: &Path, id: &str, out: &mut String, components: &mut Vec<String>) -> Result<()> {
+        for (name, path) in &self.files {
+            let number = components.len();
+            let component = format!("C{number}");
+            let source = path.strip_prefix(stage)?.display();
+            // The one that the installer calls has a name of its own.
+            let file = if name == "tidegate.exe" { "COMMAND".to_owned() } else { format!("F{number}") };
+            writeln!(
+                out,
+                "<Component Id=\"{component}\" Guid=\"*\" Win64=\"yes\"><File Id=\"{file}\" Name=\"{name}\" Source=\"{source}\" \
+                 KeyPath=\"yes\"/></Component>"
+            )?;
+            components.push(component);
+        }
+        for (number, (name, directory)) in self.directories.iter().enumerate() {
+            let id = format!("{id}_{number}");
+            writeln!(out, "<Directory Id=\"{id}\" Name=\"{name}\">")?;
+            directory.list(stage, &id, out, components)?;
+            writeln!(out, "</Directory>")?;
+        }
+        Ok(())
+    }
+}
