@@ -254,6 +254,7 @@ async fn announce(site: &Site, quiet: bool, style: Style) -> std::convert::Infal
     };
     if !quiet {
         print!("{}", report::show(&report, OffsetDateTime::now_utc(), style));
+        println!("Ctrl-C stops it: requests are finished first. A second Ctrl-C does not wait.\n");
         // A pipe is buffered, and whoever reads it waits for this.
         let _ = std::io::stdout().flush();
     }

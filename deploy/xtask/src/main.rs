@@ -42,6 +42,7 @@ cargo xtask VERB
   measure NAME [ARGS]           run one measurement of docs/benchmarks.md
   package [KIND...] [--debug]   what people install: zip, msi, wheel-windows, deb, wheel; without a name all that this
                                 machine can make
+  try-packages [--debug]        make the packages, install them (the Windows ones in Wine) and use them
   setup-windows                 only prepare the Windows build and Wine
   wine -- PROGRAM [ARGS]        run a Windows program in the prepared Wine (`python.exe`: the Windows Python)
   help                          this text
@@ -76,6 +77,7 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
             let named: Vec<String> = named.iter().map(|name| name.to_string_lossy().into_owned()).collect();
             package::run(&Arguments::parse(flags, &["--debug"])?, &named).map(|()| ExitCode::SUCCESS)
         }
+        Some("try-packages") => package::trial::run(&Arguments::parse(rest, &["--debug"])?).map(|()| ExitCode::SUCCESS),
         Some("setup-windows") => {
             Arguments::parse(rest, &[])?.no_trailing()?;
             windows::set_up().map(|()| ExitCode::SUCCESS)

@@ -35,7 +35,7 @@ pub(crate) fn show(report: &StatusReport, now: OffsetDateTime, style: Style) -> 
     for metrics in proxy.filter_map(|proxy| proxy.metrics.as_ref()) {
         line("metrics", &format!("http://{metrics}/metrics"));
     }
-    out.push_str("\nCtrl-C stops it: requests are finished first. A second Ctrl-C does not wait.\n\n");
+    out.push('\n');
     out
 }
 
@@ -130,7 +130,6 @@ Tidegate 0.1.0 serves /srv/tidegate.yaml
                                 Browsers warn of a self-signed one. `certificates` in the site file names a real one.
   metrics                       http://127.0.0.1:9145/metrics
 
-Ctrl-C stops it: requests are finished first. A second Ctrl-C does not wait.
 
 ";
         assert_eq!(show(&report, OffsetDateTime::UNIX_EPOCH, Style::plain()), expected);

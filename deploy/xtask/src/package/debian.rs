@@ -38,7 +38,10 @@ pub(super) fn make(files: &Files) -> Result<PathBuf> {
     }
     let out = files.out.join(format!("tidegate_{VERSION}_amd64.deb"));
     process::run_quietly(
-        process::command("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&files.stage).arg(&out),
+        process::command("dpkg-deb")
+            .args(["--root-owner-group", if files.release { "-Zxz" } else { "-Zgzip" }, "--build"])
+            .arg(&files.stage)
+            .arg(&out),
     )?;
     Ok(out)
 }

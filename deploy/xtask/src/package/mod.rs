@@ -5,6 +5,7 @@
 #[cfg(unix)]
 mod debian;
 mod msi;
+pub(crate) mod trial;
 mod wheel;
 mod zip;
 
@@ -54,6 +55,8 @@ pub(super) struct Files {
     pub(super) programs: PathBuf,
     /// Which system they are for.
     pub(super) system: System,
+    /// Whether it is to be given away: small rather than quickly made.
+    pub(super) release: bool,
     /// An empty directory to lay files out in.
     pub(super) stage: PathBuf,
     /// Where the package goes.
@@ -63,6 +66,15 @@ pub(super) struct Files {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments, named: &[String]) -> Result<()> {
     arguments.no_trailing()?;
+    make(named, !arguments.has("--debug"))
+}
+
+/// Everything that this machine can make.
+fn make_all(release: bool) -> Result<()> {
+    make(&[], release)
+}
+
+fn make(named: &[String], release: bool) -> Result<()> {
     let known = || KINDS.iter().map(|kind| format!("\n  {:<14} {}", kind.name, kind.shows)).collect::<String>();
     for name in named {
         if !KINDS.iter().any(|kind| kind.name == name) {
@@ -73,7 +85,6 @@ pub(crate) fn run(arguments: &Arguments, named: &[String]) -> Result<()> {
         .iter()
         .filter(|kind| if named.is_empty() { kind.is_possible() } else { named.iter().any(|name| name == kind.name) })
         .collect();
-    let release = !arguments.has("--debug");
     let profile = if release { "release" } else { "debug" };
     let out = cache::target_directory()?.join("package");
     fs::create_dir_all(&out)?;
@@ -94,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments, named: &[String]) -> Result<()> {
             let stage = out.join(".stage").join(kind.name);
             cache::remove(&stage)?;
             fs::create_dir_all(&stage)?;
-            let made = (kind.make)(&Files { programs, system: kind.system, stage, out })?;
+            let made = (kind.make)(&Files { programs, system: kind.system, release, stage, out })?;
             println!("      {}", made.display());
             Ok(())
         });

@@ -16,21 +16,38 @@ use crate::process;
 const UPGRADE_CODE: &str = "8B0E0C53-6E0F-4B57-9E3C-6A3D1D5B7F42";
 const WIXL: [Tool; 1] = [Tool { program: "wixl", package: "wixl" }];
 
+/// A version that is newer than any: what an upgrade is tried with.
+pub(super) const NEXT: &str = "99.0.0";
+
+/// The package of a version.
+pub(super) fn file_name(version: &str) -> String {
+    format!("tidegate-{version}-windows-x86_64.msi")
+}
+
 /// Makes it.
 pub(super) fn make(files: &Files) -> Result<PathBuf> {
     machine::require(&WIXL)?;
     files.programs_into("bin")?;
     files.papers_into("share")?;
-    let source = files.stage.join("tidegate.wxs");
-    fs::write(&source, source_text(&files.stage)?)?;
-    let out = files.out.join(format!("tidegate-{VERSION}-windows-x86_64.msi"));
+    pack(&files.stage, VERSION, &files.out)
+}
+
+/// The same files as a newer version, for [`super::trial`].
+pub(super) fn make_next(stage: &Path, out: &Path) -> Result<PathBuf> {
+    pack(stage, NEXT, out)
+}
+
+fn pack(stage: &Path, version: &str, out: &Path) -> Result<PathBuf> {
+    let source = stage.join("tidegate.wxs");
+    fs::write(&source, source_text(stage, version)?)?;
+    let out = out.join(file_name(version));
     process::run_quietly(
-        process::command("wixl").args(["--arch", "x64", "--output"]).arg(&out).arg(&source).current_dir(&files.stage),
+        process::command("wixl").args(["--arch", "x64", "--output"]).arg(&out).arg(&source).current_dir(stage),
     )?;
     Ok(out)
 }
 
-fn source_text(stage: &Path) -> Result<String> {
+fn source_text(stage: &Path, version: &str) -> Result<String> {
     let mut tree = Directory::default();
     tree.read(&stage.join("bin"))?;
     let mut share = Directory::default();
@@ -46,7 +63,7 @@ fn source_text(stage: &Path) -> Result<String> {
         writeln!(references, "      <ComponentRef Id=\"{component}\"/>")?;
     }
     Ok(include_str!("../../../windows/tidegate.wxs")
-        .replace("@VERSION@", VERSION)
+        .replace("@VERSION@", version)
         .replace("@UPGRADE_CODE@", UPGRADE_CODE)
         .replace("@FILES@", &listed)
         .replace("@COMPONENTS@", &references))
