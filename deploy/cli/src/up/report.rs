@@ -11,7 +11,7 @@ use crate::style::Style;
 /// Width of the first column.
 const LABEL: usize = 30;
 
-/// What is served, where, and how to stop it.
+/// What is served, where.
 pub(crate) fn show(report: &StatusReport, now: OffsetDateTime, style: Style) -> String {
     let mut out = format!("\n{} serves {}\n\n", style.strong(format_args!("Tidegate {}", report.version)), report.site);
     let mut line = |label: &str, text: &str| {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_says_where_what_and_how_to_stop() {
+    fn the_report_says_where_and_what() {
         let listener = |port: u16, tls: bool| ListenerReport {
             address: format!("[::]:{port}"),
             url: format!("{}://localhost:{port}/", if tls { "https" } else { "http" }),
@@ -129,7 +129,6 @@ Tidegate 0.1.0 serves /srv/tidegate.yaml
   certificate                   self-signed: /srv/.tidegate/cert.pem for localhost, until 1970-02-01 (31 days left)
                                 Browsers warn of a self-signed one. `certificates` in the site file names a real one.
   metrics                       http://127.0.0.1:9145/metrics
-
 
 ";
         assert_eq!(show(&report, OffsetDateTime::UNIX_EPOCH, Style::plain()), expected);
