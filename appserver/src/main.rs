@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use tidegate_appserver::{PROCESS, WorkerProgram, check_imports, run};
-use tidegate_host::{Signal, Signals};
+use tidegate_host::{Event, Signal, Signals};
 use tidegate_site::Site;
 use tokio::sync::mpsc;
 
@@ -57,14 +57,19 @@ fn serve(arguments: &Arguments) -> u8 {
         Ok(site) => site,
         Err(error) => {
             eprintln!("tidegate-appserver: {error}");
+            tidegate_host::report_event(Event::BadConfiguration, &error.to_string());
             return BAD_CONFIGURATION;
         }
     };
     match start(arguments, site) {
-        Ok(true) => 0,
+        Ok(true) => {
+            tidegate_host::report_event(Event::Stopped, "the app server has stopped");
+            0
+        }
         Ok(false) => FAILED,
         Err(error) => {
             eprintln!("tidegate-appserver: {error:#}");
+            tidegate_host::report_event(Event::Failed, &format!("{error:#}"));
             FAILED
         }
     }

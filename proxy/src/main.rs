@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use tidegate_host::Event;
 use tidegate_proxy::Options;
 use tracing::error;
 
@@ -58,11 +59,14 @@ fn serve(arguments: Arguments) -> u8 {
         Ok(site) => site,
         Err(problems) => {
             eprintln!("{problems}");
+            tidegate_host::report_event(Event::BadConfiguration, &problems.to_string());
             return BAD_CONFIGURATION;
         }
     };
     if let Err(error) = tidegate_log::init("proxy", &site.log) {
-        eprintln!("tidegate-proxy: cannot open the log file (key log.to): {error}");
+        let message = format!("cannot open the log file (key log.to): {error}");
+        eprintln!("tidegate-proxy: {message}");
+        tidegate_host::report_event(Event::Failed, &message);
         return FAILED;
     }
     let options = Options { file: arguments.config, stop_on_stdin_end: arguments.stop_on_stdin_eof };
@@ -84,9 +88,13 @@ fn serve(arguments: Arguments) -> u8 {
         Err(error) => Err(error.into()),
     };
     match result {
-        Ok(()) => 0,
+        Ok(()) => {
+            tidegate_host::report_event(Event::Stopped, "the proxy has stopped");
+            0
+        }
         Err(error) => {
             error!("{error:#}");
+            tidegate_host::report_event(Event::Failed, &format!("{error:#}"));
             FAILED
         }
     }

@@ -62,6 +62,10 @@ async fn the_pair_is_installed_started_reloaded_stopped_and_removed_as_services(
     running.wait_until_ready().await;
     assert_eq!(running.get("/b").await.status, 200);
 
+    // Nobody reads a service's standard error.
+    let log = running.site.path(".tidegate/logs/tidegate-proxy.log");
+    assert!(std::fs::read_to_string(&log).is_ok_and(|text| text.contains("listening")), "{}", log.display());
+
     assert_eq!(service("restart", &[]).await.code, 0);
     running.find_again().await;
     assert_eq!(running.get("/c").await.status, 200);

@@ -130,3 +130,27 @@ pub fn run_as_service(name: &str, program: impl FnOnce() -> u8 + Send + 'static)
 pub fn tell_service_manager(progress: Progress) {
     sys::service::tell(progress);
 }
+
+/// Whether this process is a service whose standard error nobody reads (Windows; systemd keeps it in the journal).
+pub fn stderr_leads_nowhere() -> bool {
+    sys::service::stderr_leads_nowhere()
+}
+
+/// What the system's own log is told, with numbers that never change: docs/windows.md lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Event {
+    /// The service serves.
+    Started = 1,
+    /// The service has ended as it was asked to.
+    Stopped = 2,
+    /// The site file is wrong.
+    BadConfiguration = 10,
+    /// The service ended because of a failure.
+    Failed = 11,
+}
+
+/// Tells the system's log of an event of this process, if it is a service and the system has such a log (Windows).
+pub fn report_event(event: Event, text: &str) {
+    sys::service::report_event(event, text);
+}

@@ -255,3 +255,6 @@ pub(crate) const LOG_LEVEL: Level = Level::Info;
 
 /// People read it first; machines are set up later.
 pub(crate) const LOG_FORMAT: LogFormat = LogFormat::Text;
+
+/// In `state_dir`, for a Windows service that is told nothing else: nobody reads its standard error.
+pub(crate) const LOG_FILE: &str = "logs/tidegate.log";

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use super::unit;
 use crate::context;
-use crate::service::{Installed, Progress, Service, ServiceState};
+use crate::service::{Event, Installed, Progress, Service, ServiceState};
 
 /// Where an administrator's units are.
 const UNITS: &str = "/etc/systemd/system";
@@ -33,6 +33,14 @@ pub(crate) fn own_account(_name: &str) -> Option<String> {
 pub(crate) fn run(_name: &str, program: Program) -> io::Result<u8> {
     Ok(program())
 }
+
+/// systemd keeps it in the journal.
+pub(crate) fn stderr_leads_nowhere() -> bool {
+    false
+}
+
+/// The journal has what goes to standard error.
+pub(crate) fn report_event(_event: Event, _text: &str) {}
 
 pub(crate) fn tell(progress: Progress) {
     let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };

@@ -1,6 +1,7 @@
 //! Windows' half of the seam; `lib.rs` lists what it must hold.
 
 mod child;
+mod event_log;
 mod file;
 mod pipe;
 pub(crate) mod port;

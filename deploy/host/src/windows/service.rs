@@ -21,7 +21,8 @@ use windows_service::{define_windows_service, service_dispatcher};
 use windows_sys::Win32::Foundation::{ERROR_FAILED_SERVICE_CONTROLLER_CONNECT, ERROR_SERVICE_DOES_NOT_EXIST};
 use windows_sys::Win32::System::Services::{ControlService, SERVICE_CONTROL_PARAMCHANGE, SERVICE_STATUS};
 
-use crate::service::{Installed, Progress, Service, ServiceState};
+use super::event_log;
+use crate::service::{Event, Installed, Progress, Service, ServiceState};
 use crate::{Signal, context};
 
 /// Restarts after a failure, then again after the last of these. A web application that cannot start is tried for
@@ -192,7 +193,22 @@ impl Reporter {
     }
 }
 
+pub(crate) fn stderr_leads_nowhere() -> bool {
+    !lock().name.is_empty()
+}
+
+pub(crate) fn report_event(event: Event, text: &str) {
+    let name = lock().name.clone();
+    // In a console people read what is printed.
+    if !name.is_empty() {
+        event_log::report(&name, event, text);
+    }
+}
+
 pub(crate) fn tell(progress: Progress) {
+    if progress == Progress::Serving {
+        report_event(Event::Started, "the service serves");
+    }
     report(match progress {
         Progress::Serving => ScmState::Running,
         Progress::Stopping => ScmState::StopPending,
@@ -268,6 +284,9 @@ fn install_one(manager: &ServiceManager, service: &Service, installed: &mut Inst
             installed.warnings.push(format!("{}: the system did not store {what}: {}", service.name, plain(error)));
         }
     }
+    if let Err(error) = event_log::register(&service.name) {
+        installed.warnings.push(format!("{}: the event log will not show its messages in full: {error}", service.name));
+    }
     for directory in &service.writable {
         std::fs::create_dir_all(directory)
             .map_err(|error| context(error, format_args!("failed to create {}", directory.display())))?;
@@ -284,7 +303,9 @@ fn install_one(manager: &ServiceManager, service: &Service, installed: &mut Inst
 }
 
 pub(crate) fn remove(name: &str) -> io::Result<()> {
-    open(name, ServiceAccess::DELETE)?.delete().map_err(|error| about(name, "failed to remove", error))
+    open(name, ServiceAccess::DELETE)?.delete().map_err(|error| about(name, "failed to remove", error))?;
+    event_log::unregister(name);
+    Ok(())
 }
 
 pub(crate) fn start(name: &str) -> io::Result<()> {

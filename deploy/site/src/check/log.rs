@@ -1,5 +1,6 @@
 //! Where log lines go, what they look like, and when their files are set aside.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::SHORTEST;
@@ -26,13 +27,13 @@ const MOST_KEPT: usize = 10_000;
 const MOST_HEADERS: usize = 32;
 const FILE: &str = "a file such as logs/tidegate.log, or stderr";
 
-/// `log`.
-pub(super) fn read(root: &Table<'_>, base: &Base) -> Option<Log> {
+/// `log`; `usual` is the file of a file that names none, where standard error leads nowhere.
+pub(super) fn read(root: &Table<'_>, base: &Base, usual: Option<PathBuf>) -> Option<Log> {
     let Some(node) = root.get("log") else {
         return Some(Log {
             level: defaults::LOG_LEVEL,
             format: defaults::LOG_FORMAT,
-            to: None,
+            to: usual,
             rotate: Some(defaults::ROTATE),
             access: Some(access_by_default(defaults::LOG_FORMAT, Some(defaults::ROTATE))),
         });
@@ -44,7 +45,7 @@ pub(super) fn read(root: &Table<'_>, base: &Base) -> Option<Log> {
     let format = table.read("format", defaults::LOG_FORMAT, |node| {
         node.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)])
     });
-    let to = table.read("to", None, |node| {
+    let to = table.read("to", usual, |node| {
         if node.is_text("stderr") { Some(None) } else { base.file_to_be(&node, FILE).map(Some) }
     });
     let rotate = table.read("rotate", Some(defaults::ROTATE), |node| rotation(&node));

@@ -75,7 +75,10 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
     let trusted_proxies = table.read("trusted_proxies", Vec::new(), |node| networks(&node));
     let trace_context = table.read("trace_context", defaults::TRACE_CONTEXT, |node| node.switch());
     let metrics = metrics(&table, listeners.as_deref());
-    let log = log::read(&table, &base);
+    // Nobody reads the standard error of a service there.
+    let log_file =
+        tidegate_host::stderr_leads_nowhere().then(|| state_dir.as_ref().map(|dir| dir.join(defaults::LOG_FILE)));
+    let log = log::read(&table, &base, log_file.flatten());
     if let Some(runtime_dir) = &runtime_dir {
         endpoints_fit(&table, runtime_dir, &apps.names);
     }

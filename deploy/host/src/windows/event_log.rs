@@ -1,0 +1,66 @@
+//! The event log: a few events with fixed numbers. Everything else is in Tidegate's own log.
+
+use std::io;
+use std::ptr;
+
+use windows_sys::Win32::Foundation::ERROR_SUCCESS;
+use windows_sys::Win32::System::EventLog::{
+    DeregisterEventSource, EVENTLOG_ERROR_TYPE, EVENTLOG_INFORMATION_TYPE, RegisterEventSourceW, ReportEventW,
+};
+use windows_sys::Win32::System::Registry::{
+    HKEY_LOCAL_MACHINE, REG_DWORD, REG_EXPAND_SZ, RegDeleteKeyW, RegSetKeyValueW,
+};
+
+use super::file::wide;
+use crate::service::Event;
+
+/// The system's own program for events made by commands: its messages 1 to 1000 are nothing but the text given. So the
+/// viewer shows ours without a library of ours being loaded into it.
+const MESSAGES: &str = r"%SystemRoot%\System32\EventCreate.exe";
+/// Errors, warnings and information.
+const TYPES: u32 = 7;
+
+fn key(source: &str) -> Vec<u16> {
+    wide(format!(r"SYSTEM\CurrentControlSet\Services\EventLog\Application\{source}").as_str())
+}
+
+/// Makes a service known as a source, so that the viewer shows its texts.
+pub(super) fn register(source: &str) -> io::Result<()> {
+    let key = key(source);
+    let file = wide(MESSAGES);
+    set(&key, "EventMessageFile", REG_EXPAND_SZ, file.as_ptr().cast(), size_of_val(file.as_slice()))?;
+    set(&key, "TypesSupported", REG_DWORD, ptr::from_ref(&TYPES).cast(), size_of_val(&TYPES))
+}
+
+fn set(key: &[u16], name: &str, kind: u32, value: *const u8, size: usize) -> io::Result<()> {
+    let name = wide(name);
+    let size = u32::try_from(size).map_err(io::Error::other)?;
+    // SAFETY: both names end in NUL, and `value` has as many bytes as said.
+    let code = unsafe { RegSetKeyValueW(HKEY_LOCAL_MACHINE, key.as_ptr(), name.as_ptr(), kind, value.cast(), size) };
+    if code == ERROR_SUCCESS { Ok(()) } else { Err(io::Error::from_raw_os_error(code.cast_signed())) }
+}
+
+/// Forgets a source; what it has reported stays, without its texts.
+pub(super) fn unregister(source: &str) {
+    let key = key(source);
+    // SAFETY: the name ends in NUL. One that is not there is as good as deleted.
+    unsafe { RegDeleteKeyW(HKEY_LOCAL_MACHINE, key.as_ptr()) };
+}
+
+/// Reports an event. A log that does not take it has nobody to be told.
+pub(super) fn report(source: &str, event: Event, text: &str) {
+    let kind = match event {
+        Event::Started | Event::Stopped => EVENTLOG_INFORMATION_TYPE,
+        Event::BadConfiguration | Event::Failed => EVENTLOG_ERROR_TYPE,
+    };
+    let (source, text) = (wide(source), wide(text));
+    let texts = [text.as_ptr()];
+    // SAFETY: the names end in NUL, there is one text and no data, and the source is closed once.
+    unsafe {
+        let log = RegisterEventSourceW(ptr::null(), source.as_ptr());
+        if !log.is_null() {
+            ReportEventW(log, kind, 0, event as u32, ptr::null_mut(), 1, 0, texts.as_ptr(), ptr::null());
+            DeregisterEventSource(log);
+        }
+    }
+}
