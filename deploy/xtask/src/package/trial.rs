@@ -155,6 +155,16 @@ impl Windows {
         Ok(said)
     }
 
+    /// A trial that was cut off leaves an installation behind, and each package has a product code of its own.
+    fn remove_leftovers(&self) -> Result<()> {
+        let listed = self.run("uninstaller", &["--list"])?;
+        for line in listed.lines().filter(|line| line.trim_end().ends_with("|||Tidegate")) {
+            let code = line.split("|||").next().unwrap_or_default();
+            self.run("uninstaller", &["--remove", code])?;
+        }
+        Ok(())
+    }
+
     fn msiexec(&self, what: &str, package: &Path, more: &[&str]) -> Result<()> {
         let package = wine::windows_path(package)?;
         self.run("msiexec", &[&[what, &package, "/qn"], more].concat()).map(drop)
@@ -190,6 +200,7 @@ fn windows_packages() -> Result<()> {
 fn by_msi(windows: &Windows) -> Result<()> {
     const TIDEGATE: &str = r"C:\Program Files\Tidegate\tidegate.exe";
     let program = windows.drive.join("Program Files/Tidegate/tidegate.exe");
+    windows.remove_leftovers()?;
     windows.msiexec("/i", &package(&msi::file_name(VERSION))?, &[])?;
     ensure!(program.is_file(), "the MSI installed no {}", program.display());
     let (site, port) = windows.site(TIDEGATE, "tidegate trial", flask_site)?;
