@@ -22,7 +22,7 @@ pub(crate) fn check() -> Result<()> {
     let mut found = String::new();
     for file in files {
         let name = file.strip_prefix(&root).unwrap_or(&file);
-        let is_test = name.components().any(|part| part.as_os_str() == "tests");
+        let is_test = name.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
         if is_test || ALLOWED.iter().any(|allowed| name.starts_with(allowed)) {
             continue;
         }
