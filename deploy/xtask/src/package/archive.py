@@ -1,7 +1,7 @@
 """Packs a directory into a zip or a wheel, the same bytes for the same files.
 
-Called by `cargo xtask package`: archive.py zip OUT DIRECTORY, or archive.py wheel OUT DIRECTORY DIST_INFO, where
-DIST_INFO is the wheel's metadata directory below DIRECTORY, whose RECORD is made here.
+Called by `cargo xtask package`: archive.py zip LEVEL OUT DIRECTORY, or archive.py wheel LEVEL OUT DIRECTORY
+DIST_INFO, where LEVEL is zlib's, and DIST_INFO is the wheel's metadata directory below DIRECTORY, whose RECORD is made here.
 """
 
 import base64
@@ -22,14 +22,14 @@ def files(directory):
             yield path, os.path.relpath(path, directory).replace(os.sep, "/")
 
 
-def add(archive, path, name):
+def add(archive, path, name, level):
     with open(path, "rb") as file:
         content = file.read()
     entry = zipfile.ZipInfo(name, TIME)
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.create_system = 3
     entry.external_attr = (0o100755 if os.access(path, os.X_OK) else 0o100644) << 16
-    archive.writestr(entry, content)
+    archive.writestr(entry, content, compresslevel=level)
     return content
 
 
@@ -38,9 +38,9 @@ def record_line(name, content):
     return f"{name},sha256={digest},{len(content)}\n"
 
 
-def main(kind, out, directory, dist_info=None):
+def main(kind, level, out, directory, dist_info=None):
     with zipfile.ZipFile(out, "w") as archive:
-        record = "".join(record_line(name, add(archive, path, name)) for path, name in files(directory))
+        record = "".join(record_line(name, add(archive, path, name, int(level))) for path, name in files(directory))
         if kind == "wheel":
             # The list of files holds itself, without a digest.
             record += f"{dist_info}/RECORD,,\n"

@@ -198,7 +198,8 @@ impl Files {
         let script = self.stage.with_extension("py");
         fs::write(&script, include_str!("archive.py"))?;
         let mut command = process::command(python::of_machine()?);
-        process::run_quietly(command.arg(&script).arg(kind).arg(out).arg(&self.stage).args(more))
+        let level = if self.release { "9" } else { "1" };
+        process::run_quietly(command.arg(&script).args([kind, level]).arg(out).arg(&self.stage).args(more))
     }
 }
 
