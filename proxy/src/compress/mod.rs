@@ -22,11 +22,11 @@ use self::plan::Plan;
 pub(crate) use self::reply::failed;
 use crate::metrics::Metrics;
 
-/// A body or piece up to this size is compressed where it is: it takes less than half a millisecond. A larger one
+/// A body or piece up to this size is compressed where it is, so that small ones save the change of threads. A larger one
 /// goes to a thread that may block, so that other connections need not wait for it.
 const AT_ONCE: usize = 16 << 10;
 
-/// Streams that are compressed at a time. Each holds an encoder of one or two megabytes for as long as its client
+/// Streams that are compressed at a time. Each holds an encoder with its window for as long as its client
 /// reads; responses beyond that go out as they are.
 const STREAMS: usize = 256;
 

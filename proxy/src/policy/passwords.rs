@@ -74,12 +74,10 @@ impl Passwords {
             return Ok(true);
         }
         let (password, hash) = (password.to_owned(), hash.unwrap_or(decoy).clone());
-        let checked = tokio::task::spawn_blocking(move || {
-            // Whoever asked may have gone; the work goes on and keeps its turn.
-            let _turn = turn;
-            fits(&password, &hash)
-        });
-        let fits =
+        // Whoever asked may have gone; the work goes on and keeps its turn.
+        let checked = tokio::task::spawn_blocking(move || (fits(&password, &hash), turn));
+        // The turn ends when the outcome is remembered: the next one must not compute it again.
+        let (fits, _turn) =
             checked.await.map_err(|panic| Failure::new(Cause::Internal, format!("checking a password: {panic}")))?;
         match digest.filter(|_| fits) {
             Some(digest) => {
