@@ -197,8 +197,10 @@ async fn streams_without_a_body_or_without_a_window_are_given_up() {
 #[tokio::test]
 async fn a_connection_that_nobody_reads_is_given_up() {
     let running = impatient("h2-unread").await;
-    let mut limit = memory(&running).await + KEPT;
-    for attack in 1..=3 {
+    // What is kept varies with the threads that took part, so the bound is one for all: an attack whose memory stayed would
+    // pass it by the third.
+    let limit = memory(&running).await + KEPT;
+    for attack in 1..=6 {
         let mut frames = running.frames().await;
         frames.send(kind::SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
         frames.send(kind::WINDOW_UPDATE, 0, 0, &[0x7f, 0, 0, 0]).await;
@@ -209,7 +211,6 @@ async fn a_connection_that_nobody_reads_is_given_up() {
         eventually("the connection is given up", async || (ended(&running, "stalled").await == count).then_some(()))
             .await;
         wait_until_calm(&running, limit).await;
-        limit = limit.min(memory(&running).await + ADDED);
         drop(frames);
     }
 }
