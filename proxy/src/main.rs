@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
 use tidegate_host::Event;
@@ -37,8 +36,6 @@ struct Arguments {
 
 /// Threads that wait for disks. Each keeps some megabytes of buffers; no disk is faster with more of them.
 const DISK_THREADS: usize = 64;
-/// After a crowd they go, and their memory with them.
-const DISK_THREAD_IDLE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -74,7 +71,7 @@ fn serve(arguments: Arguments) -> u8 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .max_blocking_threads(DISK_THREADS)
-        .thread_keep_alive(DISK_THREAD_IDLE)
+        .thread_keep_alive(tidegate_host::disk_thread_idle())
         .enable_all()
         .build();
     let result = match runtime {

@@ -24,6 +24,7 @@
 //! | `service::{install, remove, start, stop, reload, state}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
 //! | `trust`, `trusted` | accounts that may connect to our local sockets |
+//! | `DISK_THREAD_IDLE` | how long a thread without work stays |
 //! | `LEAST_IO_THREADS` | threads that wait for sockets, at least |
 //! | `is_program`, `PROGRAM_SUFFIX`, `PYTHON_NAMES`, `VENV_PYTHON`, `WORKER_LIBRARY_NAMES` | names |
 
@@ -66,6 +67,11 @@ pub use tcp::listen_tcp;
 pub fn io_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     cores.max(sys::LEAST_IO_THREADS)
+}
+
+/// How long a thread that waits for disks stays without work.
+pub fn disk_thread_idle() -> Duration {
+    sys::DISK_THREAD_IDLE
 }
 
 /// Lets other accounts (names, or identifiers of the system's) connect to this process's local sockets, beside its own

@@ -24,6 +24,9 @@ pub(crate) use socket::{Listener, Stream, connect, local_endpoint};
 /// One thread for each core is enough.
 pub(crate) const LEAST_IO_THREADS: usize = 1;
 
+/// After a crowd they go, and the memory that they keep with them.
+pub(crate) const DISK_THREAD_IDLE: Duration = Duration::from_secs(1);
+
 pub(crate) const PROGRAM_SUFFIX: &str = "";
 pub(crate) const VENV_PYTHON: &str = "bin/python";
 pub(crate) const CONDA_PYTHON: &str = "bin/python";
