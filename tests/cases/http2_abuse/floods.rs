@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 const CANCEL: &[u8] = &[0, 0, 0, 8];
 /// What the allocator keeps, however many attacks: up to four megabytes for each of the 64 threads that read files. (On
 /// Linux those threads go after a second, and it is much less.)
-const KEPT: f64 = (64 * 4 << 20) as f64;
+const KEPT: f64 = (256 << 20) as f64;
 
 async fn memory(running: &Running) -> f64 {
     running.metric("tidegate_process_resident_memory_bytes", &[]).await
