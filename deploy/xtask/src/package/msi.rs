@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Files, VERSION};
 use crate::machine::{self, Tool};
-use crate::process;
+use crate::{cache, process};
 
 /// Identifies the product over all its versions; never changes.
 const UPGRADE_CODE: &str = "8B0E0C53-6E0F-4B57-9E3C-6A3D1D5B7F42";
@@ -22,6 +22,20 @@ pub(super) const NEXT: &str = "99.0.0";
 /// The package of a version.
 pub(super) fn file_name(version: &str) -> String {
     format!("tidegate-{version}-windows-x86_64.msi")
+}
+
+/// Identifies a version: every version has one of its own, and the same however often it is packed.
+pub(super) fn product_code(version: &str) -> String {
+    let digest = cache::digest(&[UPGRADE_CODE, version]).to_uppercase();
+    // 12 bytes of digest in the form of a version 8 UUID (RFC 9562), whose bits are the maker's own.
+    format!(
+        "{{{}-{}-8{}-A{}-{}00000000}}",
+        &digest[..8],
+        &digest[8..12],
+        &digest[12..15],
+        &digest[15..18],
+        &digest[18..22]
+    )
 }
 
 /// Makes it.
@@ -64,6 +78,7 @@ fn source_text(stage: &Path, version: &str) -> Result<String> {
     }
     Ok(include_str!("../../../windows/tidegate.wxs")
         .replace("@VERSION@", version)
+        .replace("@PRODUCT_CODE@", &product_code(version))
         .replace("@UPGRADE_CODE@", UPGRADE_CODE)
         .replace("@FILES@", &listed)
         .replace("@COMPONENTS@", &references))
@@ -111,5 +126,19 @@ impl Directory {
             writeln!(out, "</Directory>")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_one_product_code_in_the_form_of_a_guid() {
+        let code = product_code("1.2.3");
+        assert_eq!(code, product_code("1.2.3"));
+        assert_ne!(code, product_code("1.2.4"));
+        let groups: Vec<usize> = code.trim_matches(['{', '}']).split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12]);
     }
 }

@@ -155,12 +155,13 @@ impl Windows {
         Ok(said)
     }
 
-    /// A trial that was cut off leaves an installation behind, and each package has a product code of its own.
+    /// A trial that was cut off leaves an installation behind.
     fn remove_leftovers(&self) -> Result<()> {
-        let listed = self.run("uninstaller", &["--list"])?;
-        for line in listed.lines().filter(|line| line.trim_end().ends_with("|||Tidegate")) {
-            let code = line.split("|||").next().unwrap_or_default();
-            self.run("uninstaller", &["--remove", code])?;
+        for version in [msi::NEXT, VERSION] {
+            let code = msi::product_code(version).into();
+            let args = ["/x".into(), code, "/qn".into()];
+            // Mostly there is none, which is an error to the installer.
+            wine::command(&self.prepared.wine, OsStr::new("msiexec"), &args)?.stdout(Stdio::null()).status()?;
         }
         Ok(())
     }
@@ -203,8 +204,8 @@ fn by_msi(windows: &Windows) -> Result<()> {
     windows.remove_leftovers()?;
     windows.msiexec("/i", &package(&msi::file_name(VERSION))?, &[])?;
     ensure!(program.is_file(), "the MSI installed no {}", program.display());
-    let (site, port) = windows.site(TIDEGATE, "tidegate trial", flask_site)?;
-    let place = windows.drive.join("ProgramData/tidegate trial");
+    let (site, port) = windows.site(TIDEGATE, "tidegate-trial", flask_site)?;
+    let place = windows.drive.join("ProgramData/tidegate-trial");
     let tidegate = |args: &[&str]| windows.run(TIDEGATE, &[&["--config", &site], args].concat());
 
     tidegate(&["check"])?;
