@@ -42,6 +42,8 @@ async fn the_demonstration_site_is_shown_by_a_browser() {
     assert_eq!(finished.code, 0, "{finished:?}");
     assert!(finished.stdout.contains("<h1>The flood stays outside</h1>"), "{}", finished.stdout);
     // The page came with its style sheet and script, over HTTP/2.
-    assert!(running.metric("tidegate_files_requests_total", &[("status", "2xx")]).await >= 2.0);
-    assert!(running.metric("tidegate_http_requests_total", &[("protocol", "http/2"), ("status", "2xx")]).await >= 3.0);
+    running.wait_metric_at_least("tidegate_files_requests_total", &[("status", "2xx")], 2.0).await;
+    running
+        .wait_metric_at_least("tidegate_http_requests_total", &[("protocol", "http/2"), ("status", "2xx")], 3.0)
+        .await;
 }

@@ -91,8 +91,8 @@ async fn a_slow_upload_does_not_hold_a_python_thread() {
     running.wait_metric(MEMORY, &[], 50.0).await;
 
     running.get("/quick").await.assert_text(200, "quick");
-    assert_eq!(running.metric("tidegate_backend_in_flight", &[]).await, 0.0);
-    assert_eq!(running.metric("tidegate_app_queue_depth", &[]).await, 0.0);
+    running.wait_metric("tidegate_backend_in_flight", &[], 0.0).await;
+    running.wait_metric("tidegate_app_queue_depth", &[], 0.0).await;
 
     slow.send(&body[30..]).await;
     slow.response("POST").await.assert_text(200, &seen(&body));
@@ -113,7 +113,7 @@ async fn a_large_upload_waits_on_the_disk_and_leaves_nothing_there() {
     running.get("/quick").await.assert_text(200, "quick");
     slow.send(&body[900_000..]).await;
     slow.response("POST").await.assert_text(200, &seen(&body));
-    assert_eq!(running.metric(FILES, &[]).await, 1.0);
+    running.wait_metric(FILES, &[], 1.0).await;
     assert_empty(&running).await;
 
     // A client that gives up half-way takes its bytes with it.
@@ -158,7 +158,7 @@ async fn a_response_over_its_limit_waits_in_the_app_and_arrives_whole() {
     slow.request("GET", &format!("/large?{LARGE}"), &[], b"").await;
     eventually("the limit is reached", async || (running.metric(DISK, &[]).await > 800_000.0).then_some(())).await;
     assert!(running.metric(DISK, &[]).await <= 1_000_000.0);
-    assert_eq!(running.metric("tidegate_backend_in_flight", &[]).await, 1.0);
+    running.wait_metric("tidegate_backend_in_flight", &[], 1.0).await;
     assert_large(&slow.response("GET").await, LARGE);
     assert_eq!(running.metric("tidegate_buffer_rejected_total", &[]).await, 0.0);
     assert_empty(&running).await;
@@ -230,8 +230,8 @@ async fn an_upload_without_room_is_refused_so_that_the_client_reads_it() {
     running.http2().await.post("/digest", &[], &body).await.assert_failure(503, "buffer_full");
     running.proxy().log.wait(&["ERROR", "limits.buffer_disk is used up", "buffers"]).await;
     assert_eq!(running.proxy().log.find(&["ERROR"]).len(), 1, "once a minute is enough");
-    assert_eq!(running.metric("tidegate_buffer_rejected_total", &[]).await, 3.0);
-    assert_eq!(running.metric("tidegate_app_failures_total", &[("cause", "buffer_full")]).await, 3.0);
+    running.wait_metric("tidegate_buffer_rejected_total", &[], 3.0).await;
+    running.wait_metric("tidegate_app_failures_total", &[("cause", "buffer_full")], 3.0).await;
     assert_empty(&running).await;
     running.http().await.post("/digest", &[], &body[..80_000]).await.assert_text(200, &seen(&body[..80_000]));
 
@@ -324,7 +324,7 @@ async fn a_route_without_buffering_streams_both_ways() {
     slow.response("POST").await.assert_text(200, "first later");
 
     let reader = unread(&running, &format!("/large?{LARGE}")).await;
-    assert_eq!(running.metric("tidegate_backend_in_flight", &[]).await, 1.0, "the thread waits for its client");
+    running.wait_metric("tidegate_backend_in_flight", &[], 1.0).await;
     assert_large(&read(reader).await, LARGE);
     assert_eq!(running.metric(FILES, &[]).await, 0.0);
 }

@@ -59,7 +59,7 @@ async fn a_request_that_ends_its_process_is_not_repeated_if_that_could_matter() 
     assert!(status.pool.apps[0].restarts.contains(&(RestartReason::Died, 1)), "{status:?}");
     running.appserver().log.wait(&["exit code 7"]).await;
     let failures = [("app", "shop"), ("cause", "worker_died")];
-    assert_eq!(running.metric("tidegate_app_failures_total", &failures).await, 1.0);
+    running.wait_metric("tidegate_app_failures_total", &failures, 1.0).await;
 }
 
 #[tokio::test]
@@ -82,8 +82,8 @@ async fn workers_die_with_their_supervisor_and_all_is_well_when_it_is_back() {
     drop(supervisor);
 
     running.get("/quick").await.assert_failure(503, "no_backend");
-    assert_eq!(running.metric("tidegate_supervisor_connected", &[]).await, 0.0);
-    assert_eq!(running.metric("tidegate_app_up", &[("app", "shop")]).await, 0.0);
+    running.wait_metric("tidegate_supervisor_connected", &[], 0.0).await;
+    running.wait_metric("tidegate_app_up", &[("app", "shop")], 0.0).await;
     running.proxy().log.wait(&["ERROR", "app server gone"]).await;
 
     running.start_appserver();

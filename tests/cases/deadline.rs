@@ -52,8 +52,8 @@ async fn a_request_past_its_deadline_gets_502_and_the_log_has_its_stack() {
     log.wait(&["in path_spin"]).await;
     running.proxy().log.wait(&["WARN", "cause=worker_timeout", "request_id=late-1"]).await;
     let failures = [("app", "shop"), ("cause", "worker_timeout")];
-    assert_eq!(running.metric("tidegate_app_failures_total", &failures).await, 1.0);
-    assert_eq!(running.metric("tidegate_backend_failures_total", &failures).await, 1.0);
+    running.wait_metric("tidegate_app_failures_total", &failures, 1.0).await;
+    running.wait_metric("tidegate_backend_failures_total", &failures, 1.0).await;
 
     wait_replaced(&running, 1).await;
     assert_eq!(restarts(&running, RestartReason::Timeout).await, 1);

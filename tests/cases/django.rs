@@ -68,7 +68,7 @@ async fn people_log_in_to_the_admin_and_change_the_database() {
     let style = format!("/static/{}", after.split('"').next().unwrap());
     let sheet = browser.get(&style).await;
     assert_eq!((sheet.status, sheet.header("content-type")), (200, Some("text/css; charset=utf-8")), "{style}");
-    assert!(running.metric("tidegate_files_requests_total", &[("status", "2xx")]).await >= 1.0);
+    running.wait_metric_at_least("tidegate_files_requests_total", &[("status", "2xx")], 1.0).await;
 }
 
 #[tokio::test]

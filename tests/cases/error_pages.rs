@@ -94,5 +94,5 @@ async fn a_page_stands_in_for_an_apps_answer_where_that_is_wanted() {
         .get_with("/stand/404", &[("x-request-id", "id-1")])
         .await
         .assert_text(404, "<p>404 Not Found: There is nothing at this address. {id-1}</p>");
-    assert_eq!(running.metric("tidegate_backend_in_flight", &[("app", "shop")]).await, 0.0);
+    running.wait_metric("tidegate_backend_in_flight", &[("app", "shop")], 0.0).await;
 }

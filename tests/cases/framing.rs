@@ -63,7 +63,7 @@ async fn what_could_be_read_in_two_ways_is_refused_and_never_reaches_the_app() {
         assert!(connection.is_closed_by_server().await, "{what}: the connection goes on");
     }
     let count = f64::from(u32::try_from(table.len()).unwrap());
-    assert_eq!(running.metric("tidegate_http_failures_total", &[("cause", "bad_request")]).await, count);
+    running.wait_metric("tidegate_http_failures_total", &[("cause", "bad_request")], count).await;
     assert_eq!(running.metric("tidegate_backend_requests_total", &[("app", "shop")]).await, 0.0);
 }
 
@@ -182,7 +182,7 @@ async fn a_connection_is_kept_as_the_client_wishes() {
     for number in 0..10 {
         assert_eq!(connection.get(&format!("/{number}")).await.status, 200);
     }
-    assert_eq!(running.metric("tidegate_listener_accepted_total", &[]).await, 1.0);
+    running.wait_metric("tidegate_listener_accepted_total", &[], 1.0).await;
     let last = connection.get_with("/", &[("Connection", "close")]).await;
     assert_eq!((last.status, last.header("connection")), (200, Some("close")));
     assert!(connection.is_closed_by_server().await);

@@ -108,7 +108,7 @@ async fn a_listener_that_cannot_be_bound_changes_nothing_and_names_who_has_the_p
     let finished = reload(&mut running, "metrics", &address.to_string()).await;
     assert_eq!(finished.code, 0, "{finished:?}");
     assert_eq!(running.metrics_address(), address);
-    assert_eq!(running.metric("tidegate_config_reloads_total", &[("result", "failed")]).await, 2.0);
+    running.wait_metric("tidegate_config_reloads_total", &[("result", "failed")], 2.0).await;
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn at_the_limit_the_longest_idle_connection_makes_room() {
     assert!(connections[1].is_closed_by_server().await);
     assert_eq!(connections[0].get("/pid").await.status, 200);
     assert_eq!(connections[2].get("/pid").await.status, 200);
-    assert_eq!(running.metric("tidegate_listener_idle_closed_total", &[]).await, 1.0);
+    running.wait_metric("tidegate_listener_idle_closed_total", &[], 1.0).await;
 
     // With more room nobody has to go.
     assert_eq!(reload(&mut running, "limits", "{ connections: 100 }").await.code, 0);
@@ -153,7 +153,7 @@ async fn at_the_limit_the_longest_idle_connection_makes_room() {
     for connection in connections.iter_mut().take(1).chain(&mut more) {
         assert_eq!(connection.get("/pid").await.status, 200);
     }
-    assert_eq!(running.metric("tidegate_listener_idle_closed_total", &[]).await, 1.0);
+    running.wait_metric("tidegate_listener_idle_closed_total", &[], 1.0).await;
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn one_address_has_its_share_unless_it_is_a_trusted_proxy() {
     assert_eq!(one.get("/pid").await.status, 200);
     let mut third = running.http().await;
     assert!(third.is_closed_by_server().await);
-    assert_eq!(running.metric("tidegate_listener_refused_total", &[("limit", "address")]).await, 1.0);
+    running.wait_metric("tidegate_listener_refused_total", &[("limit", "address")], 1.0).await;
     drop(two);
     eventually("a place is free again", async || {
         let mut another = running.http().await;

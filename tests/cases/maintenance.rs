@@ -80,7 +80,7 @@ async fn a_host_is_closed_and_opened_at_run_time() {
     let said = maintenance(&running, &["off", "--host", "shop.example"]).await;
     assert_eq!(said, "nothing is closed for maintenance\n");
     ask(&running, "shop.example", "/quick", &[]).await.assert_text(200, "quick");
-    assert_eq!(running.metric(METRIC, &[]).await, 0.0);
+    running.wait_metric(METRIC, &[], 0.0).await;
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn the_site_file_closes_a_host() {
     closed.assert_failure(503, "maintenance");
     assert_eq!(closed.header("retry-after"), Some("600"));
     ask(&running, "shop.example", "/quick", &[]).await.assert_text(200, "quick");
-    assert_eq!(running.metric(METRIC, &[("host", "*")]).await, 1.0);
+    running.wait_metric(METRIC, &[("host", "*")], 1.0).await;
     let refused = running.tidegate(&["maintenance", "off"]).await;
     assert!(refused.stderr.contains("the site file closes * (maintenance: on)"), "{refused:?}");
     let open = two_hosts("never started", "").yaml();
@@ -123,7 +123,7 @@ async fn the_site_file_closes_a_host() {
     running.site.write();
     assert!(running.tidegate(&["reload"]).await.code == 0);
     running.get("/quick").await.assert_text(200, "quick");
-    assert_eq!(running.metric(METRIC, &[]).await, 0.0);
+    running.wait_metric(METRIC, &[], 0.0).await;
 }
 
 #[tokio::test]

@@ -19,17 +19,17 @@ async fn requests_are_counted_by_app_worker_and_status() {
     connection.get("/spin").await.assert_failure(502, "worker_timeout");
 
     let shop = ("app", "shop");
-    assert_eq!(running.metric("tidegate_backend_requests_total", &[shop, ("status", "2xx")]).await, 6.0);
-    assert_eq!(running.metric("tidegate_app_failures_total", &[shop, ("cause", "app_error")]).await, 1.0);
-    assert_eq!(running.metric("tidegate_app_failures_total", &[shop, ("cause", "worker_timeout")]).await, 1.0);
-    assert_eq!(running.metric("tidegate_app_failures_total", &[shop]).await, 2.0);
+    running.wait_metric("tidegate_backend_requests_total", &[shop, ("status", "2xx")], 6.0).await;
+    running.wait_metric("tidegate_app_failures_total", &[shop, ("cause", "app_error")], 1.0).await;
+    running.wait_metric("tidegate_app_failures_total", &[shop, ("cause", "worker_timeout")], 1.0).await;
+    running.wait_metric("tidegate_app_failures_total", &[shop], 2.0).await;
     let (one, two) = (("protocol", "http/1.1"), ("protocol", "http/2"));
-    assert_eq!(running.metric("tidegate_http_requests_total", &[one, ("status", "2xx")]).await, 5.0);
-    assert_eq!(running.metric("tidegate_http_requests_total", &[one, ("status", "5xx")]).await, 2.0);
-    assert_eq!(running.metric("tidegate_http_requests_total", &[two, ("status", "2xx")]).await, 1.0);
-    assert_eq!(running.metric("tidegate_app_request_seconds_count", &[shop]).await, 8.0);
-    assert_eq!(running.metric("tidegate_supervisor_connected", &[]).await, 1.0);
-    assert_eq!(running.metric("tidegate_tls_handshakes_total", &[("result", "ok")]).await, 1.0);
+    running.wait_metric("tidegate_http_requests_total", &[one, ("status", "2xx")], 5.0).await;
+    running.wait_metric("tidegate_http_requests_total", &[one, ("status", "5xx")], 2.0).await;
+    running.wait_metric("tidegate_http_requests_total", &[two, ("status", "2xx")], 1.0).await;
+    running.wait_metric("tidegate_app_request_seconds_count", &[shop], 8.0).await;
+    running.wait_metric("tidegate_supervisor_connected", &[], 1.0).await;
+    running.wait_metric("tidegate_tls_handshakes_total", &[("result", "ok")], 1.0).await;
     // Series exist before their first event.
     assert_eq!(running.metric("tidegate_app_failures_total", &[shop, ("cause", "queue_full")]).await, 0.0);
 }

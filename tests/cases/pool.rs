@@ -58,8 +58,7 @@ async fn serve_until_replaced(running: &Running, path: &str, reason: RestartReas
 async fn recycling_after_so_many_requests_loses_none() {
     let running = app("requests", "growing:app", &[("processes", "2"), ("recycle", "{ requests: 200 }")]).start().await;
     serve_until_replaced(&running, "/echo", RestartReason::Requests, 4).await;
-    let counted = running.metric("tidegate_backend_restarts_total", &[("reason", "requests")]).await;
-    assert!(counted >= 4.0, "{counted}");
+    running.wait_metric_at_least("tidegate_backend_restarts_total", &[("reason", "requests")], 4.0).await;
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn a_full_queue_is_answered_at_once() {
     release(&running);
     first.response("GET").await.assert_text(200, "first");
     second.response("GET").await.assert_text(200, "second");
-    assert_eq!(running.metric("tidegate_app_failures_total", &[("app", "shop"), ("cause", "queue_full")]).await, 4.0);
+    running.wait_metric("tidegate_app_failures_total", &[("app", "shop"), ("cause", "queue_full")], 4.0).await;
     running.get("/quick").await.assert_text(200, "quick");
 }
 
@@ -54,7 +54,7 @@ async fn waiting_has_a_limit_of_its_own() {
     assert!(late.header("retry-after").is_some(), "{late:?}");
     release(&running);
     first.response("GET").await.assert_text(200, "first");
-    assert_eq!(running.metric(DEPTH, &SHOP).await, 0.0);
+    running.wait_metric(DEPTH, &SHOP, 0.0).await;
     running.get("/quick").await.assert_text(200, "quick");
 }
 
@@ -85,8 +85,7 @@ async fn requests_are_served_in_the_order_in_which_they_came() {
         connection.response("GET").await.assert_text(200, &number.to_string());
     }
     running.get("/started").await.assert_text(200, "0,1,2,3,4,5,6,7");
-    let waited = running.metric("tidegate_app_queue_wait_seconds_count", &SHOP).await;
-    assert!(waited >= 8.0, "{waited}");
+    running.wait_metric_at_least("tidegate_app_queue_wait_seconds_count", &SHOP, 8.0).await;
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn new_code_and_configuration_take_over_without_a_lost_request() {
     };
     tokio::join!(reloads, keep_alive(), keep_alive(), anew(), http2());
     assert_eq!(running.metric("tidegate_http_failures_total", &[]).await, 0.0);
-    assert_eq!(running.metric("tidegate_config_reloads_total", &[("result", "ok")]).await, 3.0);
+    running.wait_metric("tidegate_config_reloads_total", &[("result", "ok")], 3.0).await;
     running
         .wait_status("the old workers are gone", |status| {
             let app = &status.pool.apps[0];
@@ -135,7 +135,7 @@ async fn code_that_cannot_be_imported_changes_nothing_and_is_explained() {
     let finished = reload(&running).await;
     assert_eq!(finished.code, 1, "{finished:?}");
     assert_unchanged(&running, &finished, "RuntimeError: half a deployment").await;
-    assert_eq!(running.metric("tidegate_config_reloads_total", &[("result", "failed")]).await, 1.0);
+    running.wait_metric("tidegate_config_reloads_total", &[("result", "failed")], 1.0).await;
 
     running.site.put("changing.py", code("two"));
     assert_eq!(reload(&running).await.code, 0);

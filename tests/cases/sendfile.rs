@@ -138,7 +138,7 @@ async fn the_apps_thread_is_free_while_the_file_is_sent() {
     let sent = get(&running, "/endless?X-Accel-Redirect=/protected/report.txt", &[]).await;
     assert_eq!((sent.status, sent.text()), (200, report()));
     running.wait_metric("tidegate_backend_in_flight", &[("app", "shop")], 0.0).await;
-    assert_eq!(running.metric("tidegate_files_requests_total", &[("status", "2xx")]).await, 1.0);
+    running.wait_metric("tidegate_files_requests_total", &[("status", "2xx")], 1.0).await;
 }
 
 const FLASK: &str = r#"

@@ -75,7 +75,7 @@ async fn a_file_is_served_whole_with_what_caches_need() {
     both.get("/static/empty/nothing.txt", &[]).await.assert_text(200, "");
     both.get("/static/.well-known/security.txt", &[]).await.assert_text(200, "public");
     assert_eq!(both.get("/plain/style.css", &[]).await.header("cache-control"), None);
-    assert!(running.metric("tidegate_files_requests_total", &[("status", "2xx")]).await >= 10.0);
+    running.wait_metric_at_least("tidegate_files_requests_total", &[("status", "2xx")], 10.0).await;
 }
 
 #[tokio::test]
@@ -276,5 +276,5 @@ async fn known_files_are_answered_from_memory_and_a_reload_forgets_them() {
     for _ in 0..5 {
         both.get("/static/style.css", &[]).await.assert_text(200, "changed");
     }
-    assert!(running.metric("tidegate_files_looks_total", &[]).await >= looks + 10.0);
+    running.wait_metric_at_least("tidegate_files_looks_total", &[], looks + 10.0).await;
 }

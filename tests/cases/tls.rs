@@ -96,7 +96,7 @@ async fn what_cannot_be_loaded_leaves_the_old_in_use_and_is_told_once() {
     let after = tls.http1(running.https_address(), "localhost").await.presented;
     assert!(Tls::trusting(&[&new.certificate]).knows(&after.unwrap()));
     assert_eq!(running.proxy().log.find(&["cannot be loaded"]).len(), 1);
-    assert_eq!(running.metric("tidegate_certificate_reloads_total", &[("result", "failed")]).await, 1.0);
+    running.wait_metric("tidegate_certificate_reloads_total", &[("result", "failed")], 1.0).await;
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn a_higher_priority_goes_first() {
         assert_eq!(connection.response("GET").await.status, 200);
     }
     running.get("/started").await.assert_text(200, "first,high,second,third,low");
-    assert_eq!(running.metric(DEPTH, &[("app", "shop")]).await, 0.0);
+    running.wait_metric(DEPTH, &[("app", "shop")], 0.0).await;
 }
 
 #[tokio::test]
@@ -113,9 +113,9 @@ async fn an_address_may_send_so_many_and_others_do_not_notice() {
 
     let refused = |place| [("place", place), ("limit", "address"), ("action", "refused")];
     let metric = "tidegate_limited_requests_total";
-    assert_eq!(running.metric(metric, &refused("shop.example")).await, 6.0);
-    assert_eq!(running.metric(metric, &refused("shop.example/api")).await, 1.0);
-    assert_eq!(running.metric("tidegate_http_failures_total", &[("cause", "rate_limited")]).await, 7.0);
+    running.wait_metric(metric, &refused("shop.example"), 6.0).await;
+    running.wait_metric(metric, &refused("shop.example/api"), 1.0).await;
+    running.wait_metric("tidegate_http_failures_total", &[("cause", "rate_limited")], 7.0).await;
     running.proxy().log.wait(&["over a limit: refused", "place=shop.example/api", "client=192.0.2.1"]).await;
 
     // What a reload leaves as it was goes on counting; what it changes begins anew.
@@ -153,8 +153,8 @@ async fn a_limit_counts_by_field_or_route_or_only_counts() {
         from(&running, &format!("192.0.2.{client}"), "/quick").await.assert_text(200, "quick");
     }
     let counted = [("place", "shop.example"), ("limit", "route"), ("action", "counted")];
-    assert_eq!(running.metric("tidegate_limited_requests_total", &counted).await, 2.0);
-    assert_eq!(running.metric("tidegate_http_failures_total", &[("cause", "rate_limited")]).await, 2.0);
+    running.wait_metric("tidegate_limited_requests_total", &counted, 2.0).await;
+    running.wait_metric("tidegate_http_failures_total", &[("cause", "rate_limited")], 2.0).await;
 }
 
 #[tokio::test]
@@ -175,10 +175,8 @@ async fn so_many_requests_are_under_way_at_once() {
     from(&running, "192.0.2.2", "/quick").await.assert_text(200, "quick");
     let mut api = [hold("192.0.2.1", "/api/hold/a", 2.0).await, hold("192.0.2.1", "/api/hold/b", 3.0).await];
     let mut waiting = hold("192.0.2.3", "/api/quick", 3.0).await;
-    assert_eq!(
-        running.metric("tidegate_limited_requests_total", &[("place", "shop.example"), ("action", "refused")]).await,
-        1.0
-    );
+    let refused = [("place", "shop.example"), ("action", "refused")];
+    running.wait_metric("tidegate_limited_requests_total", &refused, 1.0).await;
     running.site.put("gate", "");
     first.response("GET").await.assert_text(200, "first");
     api[0].response("GET").await.assert_text(200, "a");

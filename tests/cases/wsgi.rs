@@ -58,7 +58,7 @@ async fn an_app_that_raises_is_answered_with_a_page_and_its_traceback_stays_in_t
         assert!(!response.text().contains("Traceback") && !response.text().contains("sesame"), "{response:?}");
         assert_eq!(response.header("x-injected"), None, "{path}");
     }
-    assert_eq!(running.metric("tidegate_app_failures_total", &[("app", "shop"), ("cause", "app_error")]).await, 6.0);
+    running.wait_metric("tidegate_app_failures_total", &[("app", "shop"), ("cause", "app_error")], 6.0).await;
     let log = &running.appserver().log;
     log.wait(&["in shape_raises"]).await;
     log.wait(&["RuntimeError: the app's own trouble with sesame"]).await;

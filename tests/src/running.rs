@@ -204,10 +204,25 @@ impl Running {
         metrics::sum(&self.scrape().await, name, labels)
     }
 
-    /// Waits until a metric has a value.
+    /// Waits until a metric has a value. What a request adds to a metric is added when it is over, and a client may
+    /// have its answer before that.
     pub async fn wait_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let what = format!("{name} with {labels:?} is {value}");
-        eventually(&what, async || (self.metric(name, labels).await == value).then_some(())).await;
+        self.wait_metric_for(name, labels, &format!("is {value}"), |found| found == value).await;
+    }
+
+    /// Waits until a metric has this value or a greater one.
+    pub async fn wait_metric_at_least(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.wait_metric_for(name, labels, &format!("is at least {value}"), |found| found >= value).await;
+    }
+
+    async fn wait_metric_for(&self, name: &str, labels: &[(&str, &str)], what: &str, holds: impl Fn(f64) -> bool) {
+        let mut last = f64::NAN;
+        let what = format!("{name} with {labels:?} {what}");
+        let waited = eventually(&what, async || {
+            last = self.metric(name, labels).await;
+            holds(last).then_some(())
+        });
+        waited.await;
     }
 
     /// The proxy, which runs.
