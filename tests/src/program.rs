@@ -53,7 +53,8 @@ pub struct Log {
 }
 
 impl Log {
-    fn read(output: impl AsyncRead + Unpin + Send + 'static) -> Self {
+    /// What comes from this stream, from now on.
+    pub fn of(output: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (sender, news) = watch::channel(0);
         let collected = Arc::clone(&lines);
@@ -126,8 +127,8 @@ impl Program {
         spawn.stdin = Stdin::Pipe;
         spawn.output = Output::Capture;
         let mut child = spawn.start().unwrap();
-        let log = Log::read(child.take_stderr().unwrap());
-        let stdout = Log::read(child.take_stdout().unwrap());
+        let log = Log::of(child.take_stderr().unwrap());
+        let stdout = Log::of(child.take_stdout().unwrap());
         Self { name, log, stdout, child }
     }
 

@@ -8,6 +8,7 @@ mod control;
 mod failure;
 mod hash_password;
 mod init;
+mod logs;
 mod maintenance;
 mod reload;
 mod service;
@@ -52,6 +53,7 @@ fn run(arguments: &Arguments, style: Style) -> Result<(), Failure> {
         Command::Up(up) => runtime.block_on(crate::up::run(config, up, style)),
         Command::Status(status) => runtime.block_on(crate::status::run(config, status, style)),
         Command::Top(top) => runtime.block_on(crate::top::run(config, top, style)),
+        Command::Logs(logs) => runtime.block_on(crate::logs::run(config, logs, style)),
         Command::Maintenance(order) => runtime.block_on(crate::maintenance::run(config, order, style)),
         Command::HashPassword(arguments) => crate::hash_password::run(arguments),
         Command::Reload => runtime.block_on(crate::reload::run(config, style)),

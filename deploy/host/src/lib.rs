@@ -21,7 +21,7 @@
 //! | `kill_own_group` | ends this process and its children |
 //! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
-//! | `service::{install, remove, start, stop, reload, state}` | services, for the command |
+//! | `service::{install, remove, start, stop, reload, state, journal_command}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
 //! | `trust`, `trusted` | accounts that may connect to our local sockets |
 //! | `DISK_THREAD_IDLE` | how long a thread without work stays |
@@ -56,9 +56,9 @@ pub use program::{
     beside_executable, environment_pythons, find_program, program_name, python_names, venv_python, worker_library_names,
 };
 pub use service::{
-    Event, Installed, Progress, Service, ServiceState, install_services, reload_service, remove_service, report_event,
-    run_as_service, service_account, service_name, service_state, start_service, stderr_leads_nowhere, stop_service,
-    tell_service_manager,
+    Event, Installed, Progress, Service, ServiceState, install_services, journal_command, reload_service,
+    remove_service, report_event, run_as_service, service_account, service_name, service_state, start_service,
+    stderr_leads_nowhere, stop_service, tell_service_manager,
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use tcp::listen_tcp;

@@ -136,6 +136,12 @@ pub fn stderr_leads_nowhere() -> bool {
     sys::service::stderr_leads_nowhere()
 }
 
+/// The command that shows what these services have written to standard error, where the system keeps that (systemd): its
+/// program and arguments, to which more of its own can be added.
+pub fn journal_command(names: &[String]) -> Option<(&'static str, Vec<String>)> {
+    sys::service::journal_command(names)
+}
+
 /// What the system's own log is told, with numbers that never change: docs/windows.md lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]

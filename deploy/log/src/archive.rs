@@ -1,14 +1,14 @@
 //! Log files that were set aside: `access.log` becomes `access.log.20261122T170000.123Z`, named after the moment. So a
-//! rotation renames one file, names stay as they are, and their order is that of time. Called by `file`; touches no file
-//! of another name.
+//! rotation renames one file, names stay as they are, and their order is that of time. Called by `file`, and by the command that shows logs, through [`set_aside`]; touches no file of another name.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use tidegate_site::Rotate;
 use time::{Date, Month, OffsetDateTime, Time};
@@ -17,6 +17,46 @@ use time::{Date, Month, OffsetDateTime, Time};
 const STAMP: usize = 20;
 const COMPRESSED: &str = ".gz";
 const UNFINISHED: &str = ".gz.tmp";
+
+/// A log file that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// When; it has no line of a later moment.
+    pub moment: SystemTime,
+    /// Where it is, until it is compressed or deleted.
+    pub path: PathBuf,
+}
+
+/// What was set aside of the log file at this path, the oldest first.
+pub fn set_aside(path: &Path) -> Vec<Aside> {
+    let found = Archive::of(path).found().into_iter();
+    let whole = found.filter(|(_, path)| !path.to_string_lossy().ends_with(UNFINISHED));
+    let mut asides: Vec<Aside> =
+        whole.filter_map(|(stamp, path)| Some(Aside { moment: moment(&stamp)?, path })).collect();
+    // For a moment a file and its compressed form are both there; they sort in this order.
+    asides.dedup_by(|later, earlier| later.moment == earlier.moment);
+    asides
+}
+
+impl Aside {
+    /// Whether it is compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.path.to_string_lossy().ends_with(COMPRESSED)
+    }
+
+    /// Opens it for reading its lines; others may delete it meanwhile.
+    pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        match File::open(&self.path) {
+            Ok(file) if self.is_compressed() => Ok(Box::new(GzDecoder::new(file))),
+            Ok(file) => Ok(Box::new(file)),
+            // Compressed since it was found.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_compressed() => {
+                Ok(Box::new(GzDecoder::new(File::open(with_ending(&self.path, COMPRESSED))?)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
 
 /// The files that were set aside of one path.
 pub(crate) struct Archive<'a> {
@@ -148,6 +188,30 @@ fn moment(stamp: &str) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_set_aside_is_found_in_order_and_read_whether_compressed_or_not() {
+        let directory = std::env::temp_dir().join(format!("tidegate-aside-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("a.log");
+        for (name, text) in [
+            ("a.log", "now"),
+            ("a.log.20261122T170002.000Z", "second"),
+            ("a.log.20261122T170001.000Z", "first"),
+            ("a.log.20261122T170003.000Z.gz.tmp", "unfinished"),
+            ("a.log.1", "somebody else's"),
+        ] {
+            fs::write(directory.join(name), text).unwrap();
+        }
+        let found = set_aside(&path);
+        compress(&found[0].path).unwrap();
+        let read = |aside: &Aside| io::read_to_string(aside.open().unwrap()).unwrap();
+        assert_eq!(found.iter().map(read).collect::<Vec<_>>(), ["first", "second"]);
+        let again = set_aside(&path);
+        assert_eq!(again.iter().map(Aside::is_compressed).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(again.iter().map(read).collect::<Vec<_>>(), ["first", "second"]);
+        fs::remove_dir_all(&directory).unwrap();
+    }
 
     #[test]
     fn a_stamp_tells_its_moment() {

@@ -32,6 +32,7 @@ use tracing_subscriber::{Layer as _, Registry};
 
 use crate::format::Format;
 
+pub use crate::archive::{Aside, set_aside};
 pub use crate::file::LogFile;
 pub use crate::output::Output;
 pub use crate::tally::Tally;

@@ -102,6 +102,12 @@ impl Site {
         control_endpoint(&self.runtime_dir, &self.instance)
     }
 
+    /// Where its programs log as services whose site file does not say it, where nobody reads a service's standard error.
+    pub fn service_log(&self) -> Log {
+        let to = self.log.to.clone().unwrap_or_else(|| self.state_dir.join(defaults::LOG_FILE));
+        Log { to: Some(to), ..self.log.clone() }
+    }
+
     /// The app of this name.
     pub fn app(&self, name: &str) -> Option<&App> {
         self.apps.iter().find(|app| &*app.name == name)

@@ -39,6 +39,11 @@ pub(crate) fn stderr_leads_nowhere() -> bool {
     false
 }
 
+pub(crate) fn journal_command(names: &[String]) -> Option<(&'static str, Vec<String>)> {
+    let units = names.iter().map(|name| format!("--unit={name}"));
+    Some(("journalctl", units.chain(["--output=cat".into(), "--no-pager".into()]).collect()))
+}
+
 /// The journal has what goes to standard error.
 pub(crate) fn report_event(_event: Event, _text: &str) {}
 
