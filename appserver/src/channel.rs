@@ -3,12 +3,11 @@
 //! beyond its `Hello`.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidegate_contract::{FromWorker, Lines};
+use tidegate_contract::{FromWorker, Lines, MAX_LINE};
 use tidegate_host::{Endpoint, LocalListener, LocalStream};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
@@ -17,6 +16,8 @@ use tokio::time;
 
 /// For a worker's `Hello`, from its connection.
 pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest hello, in bytes: what a stranger can make us keep.
+pub(crate) const HELLO_LINE: usize = 64 << 10;
 /// Connections that have not said who they are; more wait in the listener.
 pub(crate) const STRANGERS: usize = 64;
 /// Pause after an accept that failed, most likely for want of descriptors.
@@ -29,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) writer: WriteHalf<LocalStream>,
     pub(crate) protocol: u32,
     pub(crate) pid: u32,
+    /// The process at the other end, as the system tells it.
+    pub(crate) process: Option<u32>,
     pub(crate) python: String,
     pub(crate) executable: String,
 }
@@ -91,18 +94,15 @@ impl Drop for Arrival {
     }
 }
 
-/// Opens the listener of a channel.
-pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<LocalListener> {
-    LocalListener::bind(endpoint)
-}
-
 async fn greet(stream: LocalStream, expected: Expected) {
+    let process = stream.client_process();
     let (reader, writer) = tokio::io::split(stream);
-    let mut lines = Lines::new(reader);
+    let mut lines = Lines::bounded(reader, HELLO_LINE);
     let hello = match time::timeout(HELLO_TIMEOUT, lines.next()).await {
         Ok(Ok(Some(FromWorker::Hello { protocol, token, pid, python, executable }))) => {
+            lines.allow(MAX_LINE);
             let waiting = expected.lock().remove(&token);
-            waiting.map(|waiting| (waiting, Connection { lines, writer, protocol, pid, python, executable }))
+            waiting.map(|waiting| (waiting, Connection { lines, writer, protocol, pid, process, python, executable }))
         }
         Ok(Ok(None)) => return,
         Ok(Ok(Some(_))) => return refuse("it did not say hello first"),

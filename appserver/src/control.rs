@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_contract::{
-    FromServer, Lines, MaintenanceOrder, MaintenanceState, PROTOCOL, PoolState, Role, StatusReport, ToServer,
+    FromServer, Lines, MAX_LINE, MaintenanceOrder, MaintenanceState, PROTOCOL, PoolState, Role, StatusReport, ToServer,
 };
 use tidegate_host::{LocalListener, LocalStream};
 use tokio::io::{ReadHalf, WriteHalf};
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::channel::{ACCEPT_PAUSE, HELLO_TIMEOUT, STRANGERS, log_panicked};
+use crate::channel::{ACCEPT_PAUSE, HELLO_LINE, HELLO_TIMEOUT, STRANGERS, log_panicked};
 use crate::reload::Progress;
 use crate::server::{SWITCH_TIMEOUT, Server};
 
@@ -49,8 +49,18 @@ pub(crate) async fn serve(server: Arc<Server>, mut listener: LocalListener) {
 }
 
 async fn session(server: Arc<Server>, stream: LocalStream, number: u64) {
+    if let Some(process) = stream.client_process()
+        && tidegate_host::is_of_child(process)
+    {
+        tracing::warn!(
+            process,
+            "refused a control connection of a process that an app has started: apps give no orders"
+        );
+        return;
+    }
     let (reader, mut writer) = tokio::io::split(stream);
-    let mut lines = Lines::new(reader);
+    // All that a command says is as short.
+    let mut lines = Lines::bounded(reader, HELLO_LINE);
     let hello = time::timeout(HELLO_TIMEOUT, lines.next()).await;
     let Ok(Ok(Some(ToServer::Hello { protocol, version, role }))) = hello else {
         // An app server that starts only asks whether somebody listens, and says nothing.
@@ -70,7 +80,10 @@ async fn session(server: Arc<Server>, stream: LocalStream, number: u64) {
         return;
     }
     match role {
-        Role::Proxy => proxy(&server, lines, writer, number).await,
+        Role::Proxy => {
+            lines.allow(MAX_LINE);
+            proxy(&server, lines, writer, number).await;
+        }
         Role::Command => command(&server, lines, writer).await,
     }
 }

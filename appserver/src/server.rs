@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use thiserror::Error;
-use tidegate_host::{Endpoint, Signal};
+use tidegate_host::{Audience, Endpoint, LocalListener, Signal};
 use tidegate_site::Site;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::board::Board;
-use crate::channel::{self, Channel};
+use crate::channel::Channel;
 use crate::control;
 use crate::inspect::Inspections;
 use crate::launch::{self, WorkerProgram};
@@ -73,7 +73,7 @@ struct Running {
 pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver<Signal>) -> Result<(), RunError> {
     let site = Arc::new(site);
     let control_endpoint = site.control_endpoint();
-    let control = channel::bind(&control_endpoint).map_err(|source| match source.kind() {
+    let control = LocalListener::bind(&control_endpoint, Audience::Commands).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => {
             RunError::AlreadyRuns { file: site.file.clone(), endpoint: control_endpoint.clone() }
         }
@@ -81,7 +81,8 @@ pub async fn run(site: Site, program: WorkerProgram, mut signals: mpsc::Receiver
     })?;
     sweep(&site, &control_endpoint);
     let endpoint = launch::fresh_endpoint(&site.runtime_dir, &format!("{}-channel", site.instance))?;
-    let workers = channel::bind(&endpoint).map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?;
+    let workers = LocalListener::bind(&endpoint, Audience::Workers)
+        .map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?;
     let ground = Arc::new(Ground {
         program,
         channel: Channel::new(endpoint),

@@ -212,6 +212,18 @@ impl<'a> Life<'a> {
             );
             return Err(End::Refused(reason));
         }
+        if let Some(process) = connection.process {
+            let reason = if !self.child.contains(process) {
+                format!("process {process} connected in its name, which is none of its own")
+            } else if process != connection.pid {
+                format!("it says that it is process {}, and is {process}", connection.pid)
+            } else {
+                String::new()
+            };
+            if !reason.is_empty() {
+                return Err(End::Refused(reason));
+            }
+        }
         self.pid = connection.pid;
         tracing::debug!(
             app = %self.job.app.name,

@@ -17,9 +17,9 @@ pub enum LineError {
     /// The line is no message of this protocol.
     #[error("malformed message: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// The line is over [`MAX_LINE`].
-    #[error("message over {MAX_LINE} bytes")]
-    TooLong,
+    /// The line is longer than this.
+    #[error("message over {0} bytes")]
+    TooLong(usize),
 }
 
 /// Reads messages from one half of a channel.
@@ -27,26 +27,37 @@ pub enum LineError {
 pub struct Lines<R> {
     reader: BufReader<R>,
     line: Vec<u8>,
+    most: usize,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    /// Reads messages from `reader`.
+    /// Reads messages from `reader`, of [`MAX_LINE`] bytes at the most.
     pub fn new(reader: R) -> Self {
-        Self { reader: BufReader::new(reader), line: Vec::new() }
+        Self::bounded(reader, MAX_LINE)
+    }
+
+    /// Reads messages of so many bytes at the most, from a peer that has not said who it is.
+    pub fn bounded(reader: R, most: usize) -> Self {
+        Self { reader: BufReader::new(reader), line: Vec::new(), most }
+    }
+
+    /// Reads messages of so many bytes from now on.
+    pub fn allow(&mut self, most: usize) {
+        self.most = most;
     }
 
     /// The next message; `None` at the channel's end.
     ///
     /// Cancel-safe: a line read in part is kept for the next call.
     pub async fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, LineError> {
-        let room = (MAX_LINE + 1).saturating_sub(self.line.len()) as u64;
+        let room = (self.most + 1).saturating_sub(self.line.len()) as u64;
         (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await?;
         if self.line.is_empty() {
             return Ok(None);
         }
         if self.line.last() != Some(&b'\n') {
-            if self.line.len() > MAX_LINE {
-                return Err(LineError::TooLong);
+            if self.line.len() > self.most {
+                return Err(LineError::TooLong(self.most));
             }
             return Err(LineError::Io(std::io::ErrorKind::UnexpectedEof.into()));
         }
@@ -88,6 +99,30 @@ mod tests {
         }
         assert_eq!(lines.next::<FromWorker>().await.unwrap(), None);
         sender.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_line_is_read_up_to_its_bound_and_no_further() {
+        let message = FromWorker::ImportFailed { error: "x".repeat(1000), traceback: String::new() };
+        let mut sent = Vec::new();
+        Lines::write(&mut sent, &message).await.unwrap();
+        // The line's end does not count.
+        for (most, fits) in [(sent.len(), true), (sent.len() - 1, true), (sent.len() - 2, false), (1, false)] {
+            let mut lines = Lines::bounded(&sent[..], most);
+            match lines.next::<FromWorker>().await {
+                Ok(read) => assert_eq!((read.as_ref(), fits), (Some(&message), true), "{most}"),
+                Err(error) => {
+                    assert!(!fits && matches!(error, LineError::TooLong(bound) if bound == most), "{most}: {error}");
+                    assert!(lines.line.len() <= most + 1 && lines.line.capacity() <= 2 * (most + 8), "{most}");
+                }
+            }
+        }
+        let mut lines = Lines::bounded(&sent[..], 1);
+        lines.allow(MAX_LINE);
+        assert_eq!(lines.next().await.unwrap(), Some(message));
+        // Without an end, from a peer that never stops.
+        let mut endless = Lines::new(tokio::io::repeat(b'x'));
+        assert!(matches!(endless.next::<FromWorker>().await, Err(LineError::TooLong(MAX_LINE))));
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ChildStdin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::thread;
 
@@ -93,6 +93,7 @@ impl Spawn {
         let started = sys::spawn(self)
             .map_err(|error| crate::context(error, format_args!("failed to start {}", self.program.display())))?;
         let process = Arc::new(started.process);
+        remember(&process);
         // From here on a failure must not leave the child behind: `child` kills it when dropped.
         let (exited, exit) = watch::channel(None);
         let mut child = Child { process: Arc::clone(&process), exit, stdin: started.stdin, stdout: None, stderr: None };
@@ -103,6 +104,24 @@ impl Spawn {
         child.stderr = started.stderr.map(ChildOutput::read).transpose()?;
         Ok(child)
     }
+}
+
+/// The children of this process, also those that have ended and are still held by somebody.
+static CHILDREN: Mutex<Vec<Weak<sys::Process>>> = Mutex::new(Vec::new());
+
+fn remember(process: &Arc<sys::Process>) {
+    let mut children = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
+    children.retain(|child| child.strong_count() > 0);
+    children.push(Arc::downgrade(process));
+}
+
+/// Whether a process is a child of this one that [`Spawn`] has started, or was started by such a child.
+pub fn is_of_child(pid: u32) -> bool {
+    let children: Vec<_> = {
+        let children = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
+        children.iter().filter_map(Weak::upgrade).collect()
+    };
+    children.iter().any(|child| child.contains(pid))
 }
 
 /// What the system's part of spawning hands over.
@@ -129,6 +148,11 @@ impl Child {
     /// runs Python has another.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Whether a process is this child, or was started by it or by what it started.
+    pub fn contains(&self, pid: u32) -> bool {
+        self.process.contains(pid)
     }
 
     /// Captured standard output, once.

@@ -13,13 +13,15 @@
 //! |---|---|
 //! | `local_endpoint(dir, name)` | where a local socket of that name lives |
 //! | `Listener::{bind, accept}`, `Stream`, `connect` | Unix sockets, named pipes |
+//! | `client_process`, `server_process` | who is at the other end of one |
 //! | `prepare_tcp`, `TCP_BACKLOG`, `NO_ADDRESS_FAMILY` | options of a TCP listener before it is bound |
 //! | `port::listening(is_wanted)` | the process that listens on an address |
 //! | `pause_accepting(error)` | whether an accept error passes by waiting |
 //! | `Signals::{install, next}` | requests to stop or reload |
-//! | `spawn(&Spawn)`, `Process::{id, wait, kill}` | a child and everything that it starts |
+//! | `spawn(&Spawn)`, `Process::{id, wait, kill, contains}` | a child and everything that it starts |
 //! | `kill_own_group` | ends this process and its children |
 //! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
+//! | `access::{describe, protect, ids, is_system, is_everybody}` | who may use a file |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
 //! | `service::{install, remove, start, stop, reload, state, journal_command}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
@@ -28,11 +30,14 @@
 //! | `LEAST_IO_THREADS` | threads that wait for sockets, at least |
 //! | `is_program`, `PROGRAM_SUFFIX`, `PYTHON_NAMES`, `VENV_PYTHON`, `WORKER_LIBRARY_NAMES` | names |
 
+pub mod access;
 mod child;
 mod endpoint;
 pub mod file;
 mod local;
 mod program;
+#[cfg(any(windows, test))]
+mod sddl;
 mod service;
 mod signal;
 mod tcp;
@@ -48,10 +53,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use child::{Child, ChildOutput, Exit, MemoryLimit, Output, Spawn, Stdin};
+pub use child::{Child, ChildOutput, Exit, MemoryLimit, Output, Spawn, Stdin, is_of_child};
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::write_private;
-pub use local::{LocalListener, LocalStream, connect};
+pub use local::{Audience, LocalListener, LocalStream, connect};
 pub use program::{
     beside_executable, environment_pythons, find_program, program_name, python_names, venv_python, worker_library_names,
 };

@@ -33,11 +33,12 @@ enum ListenerKind {
 impl LocalListener {
     /// Listens on `endpoint`; within a Tokio runtime. A Unix socket's directory is created with
     /// access for its owner only, the socket is the owner's only, and it is removed on drop. A
-    /// socket file on which nobody answers is replaced; if somebody answers it is `AddrInUse`.
-    pub fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+    /// socket file on which nobody answers is replaced; if somebody answers it is `AddrInUse`. A pipe lets in its audience
+    /// alone, from this computer.
+    pub fn bind(endpoint: &Endpoint, audience: Audience) -> io::Result<Self> {
         let bound = match endpoint {
             Endpoint::Tcp(address) => listen_tcp(*address).and_then(TcpListener::from_std).map(ListenerKind::Tcp),
-            _ => sys::Listener::bind(endpoint).map(ListenerKind::System),
+            _ => sys::Listener::bind(endpoint, audience).map(ListenerKind::System),
         };
         bound.map(Self).map_err(|error| context(error, format_args!("failed to listen on {endpoint}")))
     }
@@ -62,6 +63,17 @@ impl LocalListener {
     }
 }
 
+/// Whom a local socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Commands of administrators, and the proxy: the control socket.
+    Commands,
+    /// Processes of our own account: the workers, at the worker channel.
+    Workers,
+    /// The proxy: a worker's own socket.
+    Proxy,
+}
+
 /// A connection, accepted or made.
 #[derive(Debug)]
 pub struct LocalStream(StreamKind);
@@ -70,6 +82,25 @@ pub struct LocalStream(StreamKind);
 enum StreamKind {
     System(sys::Stream),
     Tcp(TcpStream),
+}
+
+impl LocalStream {
+    /// Of a connection that was accepted: the process that made it, where the system tells.
+    pub fn client_process(&self) -> Option<u32> {
+        match &self.0 {
+            StreamKind::System(stream) => sys::client_process(stream),
+            StreamKind::Tcp(_) => None,
+        }
+    }
+
+    /// Of a connection that was made: the process that accepts there. Windows only: on Unix it may be counted in
+    /// another container, and nobody else can put a socket into our directory.
+    pub fn server_process(&self) -> Option<u32> {
+        match &self.0 {
+            StreamKind::System(stream) => sys::server_process(stream),
+            StreamKind::Tcp(_) => None,
+        }
+    }
 }
 
 /// Connects to `endpoint`. A listener that is there but busy is tried again until `deadline`, then

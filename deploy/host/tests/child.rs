@@ -10,7 +10,9 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use scratch::Scratch;
-use tidegate_host::{Child, Endpoint, LocalListener, Output, Spawn, Stdin, connect, cpu_time, resident_memory};
+use tidegate_host::{
+    Audience, Child, Endpoint, LocalListener, Output, Spawn, Stdin, connect, cpu_time, is_of_child, resident_memory,
+};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
@@ -209,7 +211,7 @@ async fn a_missing_program_is_named() {
 async fn killing_a_child_kills_what_it_started() {
     let scratch = Scratch::new();
     let endpoint = endpoint(&scratch);
-    let mut listener = LocalListener::bind(&endpoint).unwrap();
+    let mut listener = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
     let mut child = role("role_parent_of_one", &endpoint.to_string()).start().unwrap();
     all_ended(&mut listener, 2, || child.kill().unwrap()).await;
     let exit = timeout(LONG, child.wait()).await.unwrap().unwrap();
@@ -218,10 +220,34 @@ async fn killing_a_child_kills_what_it_started() {
 }
 
 #[tokio::test]
+async fn whoever_connects_is_known_as_of_a_child_or_not() {
+    let scratch = Scratch::new();
+    let endpoint = endpoint(&scratch);
+    let mut listener = LocalListener::bind(&endpoint, Audience::Workers).unwrap();
+    let child = role("role_parent_of_one", &endpoint.to_string()).start().unwrap();
+    let mut connected = Vec::new();
+    // The child and what it has started.
+    for _ in 0..2 {
+        let stream = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+        let process = stream.client_process().unwrap();
+        assert!(child.contains(process) && is_of_child(process), "{process}");
+        connected.push((process, stream));
+    }
+    assert!(connected.iter().any(|(process, _)| *process == child.id()));
+    assert_ne!(connected[0].0, connected[1].0);
+    let own = connect(&endpoint, tokio::time::Instant::now() + LONG).await.unwrap();
+    let stream = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+    let process = stream.client_process().unwrap();
+    assert_eq!(process, std::process::id());
+    assert!(!child.contains(process) && !is_of_child(process));
+    drop(own);
+}
+
+#[tokio::test]
 async fn dropping_a_child_kills_what_it_started() {
     let scratch = Scratch::new();
     let endpoint = endpoint(&scratch);
-    let mut listener = LocalListener::bind(&endpoint).unwrap();
+    let mut listener = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
     let child = role("role_parent_of_one", &endpoint.to_string()).start().unwrap();
     all_ended(&mut listener, 2, || drop(child)).await;
 }
@@ -230,7 +256,7 @@ async fn dropping_a_child_kills_what_it_started() {
 async fn what_a_child_leaves_behind_ends_with_it() {
     let scratch = Scratch::new();
     let endpoint = endpoint(&scratch);
-    let mut listener = LocalListener::bind(&endpoint).unwrap();
+    let mut listener = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
     let mut spawn = role("role_parent_that_leaves", &endpoint.to_string());
     spawn.stdin = Stdin::Pipe;
     let mut child = spawn.start().unwrap();
@@ -242,7 +268,7 @@ async fn what_a_child_leaves_behind_ends_with_it() {
 async fn when_the_supervisor_is_killed_everything_below_it_dies() {
     let scratch = Scratch::new();
     let endpoint = endpoint(&scratch);
-    let mut listener = LocalListener::bind(&endpoint).unwrap();
+    let mut listener = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
     // Not through `Spawn`: its own guard must not be what kills the grandchildren.
     let spawn = role("role_supervisor", &endpoint.to_string());
     let mut supervisor =
@@ -267,7 +293,7 @@ fn role_gives_up() {
 async fn an_abandoned_child_takes_what_it_started_along() {
     let scratch = Scratch::new();
     let endpoint = endpoint(&scratch);
-    let mut listener = LocalListener::bind(&endpoint).unwrap();
+    let mut listener = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
     let mut spawn = role("role_gives_up", &endpoint.to_string());
     spawn.stdin = Stdin::Pipe;
     let mut child = spawn.start().unwrap();

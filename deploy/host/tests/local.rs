@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use scratch::Scratch;
-use tidegate_host::{Endpoint, LocalListener, LocalStream, connect};
+use tidegate_host::{Audience, Endpoint, LocalListener, LocalStream, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -56,7 +56,7 @@ fn serve(mut listener: LocalListener) {
 async fn two_hundred_clients_at_once_are_all_served() {
     let scratch = Scratch::new();
     let endpoint = endpoint(&scratch, "flood");
-    serve(LocalListener::bind(&endpoint).unwrap());
+    serve(LocalListener::bind(&endpoint, Audience::Proxy).unwrap());
     let clients: Vec<_> = (0..200_u32)
         .map(|number| {
             let endpoint = endpoint.clone();
@@ -75,7 +75,7 @@ async fn two_hundred_clients_at_once_are_all_served() {
 async fn clients_that_leave_at_once_do_not_disturb_the_next() {
     let scratch = Scratch::new();
     let endpoint = endpoint(&scratch, "fickle");
-    serve(LocalListener::bind(&endpoint).unwrap());
+    serve(LocalListener::bind(&endpoint, Audience::Proxy).unwrap());
     for _ in 0..50 {
         drop(connect(&endpoint, soon()).await.unwrap());
     }
@@ -86,7 +86,7 @@ async fn clients_that_leave_at_once_do_not_disturb_the_next() {
 async fn the_end_of_a_stream_is_seen_by_the_other_side() {
     let scratch = Scratch::new();
     let endpoint = endpoint(&scratch, "end");
-    let mut listener = LocalListener::bind(&endpoint).unwrap();
+    let mut listener = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
     let (client, server) = tokio::join!(connect(&endpoint, soon()), listener.accept());
     drop(client.unwrap());
     assert_eq!(server.unwrap().read(&mut [0; 1]).await.unwrap(), 0);
@@ -100,7 +100,7 @@ async fn the_end_of_a_stream_is_seen_by_the_other_side() {
 async fn accepting_can_be_cancelled_without_losing_a_client() {
     let scratch = Scratch::new();
     let endpoint = endpoint(&scratch, "cancel");
-    let mut listener = LocalListener::bind(&endpoint).unwrap();
+    let mut listener = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
     for _ in 0..20 {
         let mut client = connect(&endpoint, soon()).await.unwrap();
         let _ = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>()).await;
@@ -130,7 +130,7 @@ async fn tcp_endpoints_work_alike() {
     let free = tidegate_host::listen_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let endpoint = Endpoint::Tcp(free.local_addr().unwrap());
     drop(free);
-    serve(LocalListener::bind(&endpoint).unwrap());
+    serve(LocalListener::bind(&endpoint, Audience::Proxy).unwrap());
     assert_eq!(ask(&endpoint, b"over tcp").await.unwrap(), b"over tcp");
 }
 
@@ -153,7 +153,7 @@ mod unix {
     async fn a_socket_is_its_owners_only_and_goes_with_its_listener() {
         let scratch = Scratch::new();
         let endpoint = endpoint(&scratch, "mode");
-        let listener = LocalListener::bind(&endpoint).unwrap();
+        let listener = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
         let path = path(&endpoint);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(path.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
@@ -168,8 +168,8 @@ mod unix {
         std::fs::create_dir(scratch.0.join("sockets")).unwrap();
         // The standard library's listener leaves its file behind.
         drop(UnixListener::bind(path(&endpoint)).unwrap());
-        let listener = LocalListener::bind(&endpoint).unwrap();
-        let error = LocalListener::bind(&endpoint).unwrap_err();
+        let listener = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
+        let error = LocalListener::bind(&endpoint, Audience::Proxy).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&endpoint.to_string()), "{error}");
         serve(listener);
@@ -182,7 +182,7 @@ mod unix {
         let endpoint = endpoint(&scratch, "file");
         std::fs::create_dir(scratch.0.join("sockets")).unwrap();
         std::fs::write(path(&endpoint), "precious").unwrap();
-        assert_eq!(LocalListener::bind(&endpoint).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(LocalListener::bind(&endpoint, Audience::Proxy).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(std::fs::read(path(&endpoint)).unwrap(), b"precious");
     }
 
@@ -190,9 +190,9 @@ mod unix {
     async fn a_listener_leaves_the_file_of_its_successor() {
         let scratch = Scratch::new();
         let endpoint = endpoint(&scratch, "successor");
-        let old = LocalListener::bind(&endpoint).unwrap();
+        let old = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
         std::fs::remove_file(path(&endpoint)).unwrap();
-        let _new = LocalListener::bind(&endpoint).unwrap();
+        let _new = LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
         let inode = path(&endpoint).metadata().unwrap().ino();
         drop(old);
         assert_eq!(path(&endpoint).metadata().unwrap().ino(), inode);
@@ -233,16 +233,19 @@ mod unix {
         let dir = scratch.0.join("sockets");
         std::fs::create_dir(&dir).unwrap();
         std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o777)).unwrap();
-        let error = LocalListener::bind(&endpoint).unwrap_err();
+        let error = LocalListener::bind(&endpoint, Audience::Proxy).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o1777)).unwrap();
-        LocalListener::bind(&endpoint).unwrap();
+        LocalListener::bind(&endpoint, Audience::Proxy).unwrap();
     }
 
     #[tokio::test]
     async fn a_path_that_is_too_long_is_explained() {
         let endpoint = Endpoint::Unix(format!("/tmp/{}.sock", "x".repeat(120)).into());
-        for error in [LocalListener::bind(&endpoint).unwrap_err(), connect(&endpoint, soon()).await.unwrap_err()] {
+        for error in [
+            LocalListener::bind(&endpoint, Audience::Proxy).unwrap_err(),
+            connect(&endpoint, soon()).await.unwrap_err(),
+        ] {
             let message = error.to_string();
             assert!(message.contains("107") && message.contains("/tmp/xxx"), "{message}");
         }

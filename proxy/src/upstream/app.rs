@@ -60,6 +60,7 @@ impl Inner {
             slot,
             metrics: metrics.worker(slot),
             idle: Mutex::default(),
+            pid: AtomicU32::new(0),
             busy: AtomicU32::new(0),
         });
         self.backends.insert(seat, Arc::clone(&backend));
@@ -169,6 +170,7 @@ impl App {
                     continue;
                 };
                 let backend = inner.seat(worker.generation, endpoint, worker.slot, &self.metrics);
+                backend.pid.store(worker.pid, Ordering::Relaxed);
                 backend.busy.store(worker.threads_busy, Ordering::Relaxed);
                 described.push(Described { seat: backend.seat, capacity: worker.threads_max, phase: worker.phase });
             }

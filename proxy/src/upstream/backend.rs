@@ -21,6 +21,8 @@ pub(crate) struct Backend {
     /// Counters of the worker.
     pub(crate) metrics: Arc<WorkerMetrics>,
     pub(super) idle: Mutex<Vec<Connection>>,
+    /// The process that serves there, as the app server knows it; a worker gets requests only when it has said so.
+    pub(super) pid: AtomicU32,
     /// Busy threads, by the last heartbeat the proxy was told of.
     pub(super) busy: AtomicU32,
 }

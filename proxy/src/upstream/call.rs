@@ -83,7 +83,7 @@ impl Lease {
             fresh = pooled.is_none();
             let mut connection = match pooled {
                 Some(connection) => connection,
-                None => match Connection::open(&backend.endpoint, backend.metrics.connected()).await {
+                None => match Connection::open(&backend, backend.metrics.connected()).await {
                     Ok(connection) => connection,
                     Err(error) => {
                         backend.metrics.failed(Cause::WorkerUnreachable);

@@ -8,6 +8,7 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,12 +17,12 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tidegate_host::Endpoint;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::buffer::{Reading, Stored};
 use crate::metrics::Held;
+use crate::upstream::backend::Backend;
 use crate::upstream::stream::{Deaf, WorkerStream};
 
 /// How long to wait for a worker's endpoint: a full backlog or a busy pipe.
@@ -74,8 +75,10 @@ pub(super) enum CallError {
 
 impl Connection {
     /// Opens a connection.
-    pub(super) async fn open(endpoint: &Endpoint, open: Held) -> io::Result<Self> {
-        let stream = WorkerStream::new(tidegate_host::connect(endpoint, Instant::now() + CONNECT_TIMEOUT).await?);
+    pub(super) async fn open(backend: &Backend, open: Held) -> io::Result<Self> {
+        let stream = tidegate_host::connect(&backend.endpoint, Instant::now() + CONNECT_TIMEOUT).await?;
+        is_served_by(stream.server_process(), backend.pid.load(Ordering::Relaxed))?;
+        let stream = WorkerStream::new(stream);
         let deaf = stream.deaf();
         let (send, driver) = http1::Builder::new()
             .max_headers(RESPONSE_FIELDS)
@@ -141,6 +144,17 @@ impl Connection {
                 Err(error) => return Some(Err(error)),
             }
         }
+    }
+}
+
+/// Somebody else may have made a pipe of the worker's name, to be given its requests.
+fn is_served_by(server: Option<u32>, worker: u32) -> io::Result<()> {
+    match server {
+        Some(server) if server != worker => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("process {server} listens there, and the worker is {worker}"),
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -244,5 +258,20 @@ impl Body for RequestBody {
             Source::Streamed { left: Some(left), .. } => SizeHint::with_exact(*left),
             Source::Streamed { left: None, .. } => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_not_the_worker_gets_no_request() {
+        assert!(is_served_by(Some(7), 7).is_ok());
+        // Where the system does not tell.
+        assert!(is_served_by(None, 7).is_ok());
+        let error = is_served_by(Some(8), 7).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(error.to_string(), "process 8 listens there, and the worker is 7");
     }
 }

@@ -8,7 +8,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tidegate_host::{Endpoint, LocalListener, LocalStream};
+use tidegate_host::{Audience, Endpoint, LocalListener, LocalStream};
 use tokio::sync::{mpsc, watch};
 
 use super::service;
@@ -40,7 +40,7 @@ pub(super) struct Link {
 impl Server {
     /// Binds the endpoint and starts to accept; within the runtime.
     pub(super) fn bind(shared: &'static Shared, endpoint: &Endpoint) -> std::io::Result<Self> {
-        let listener = LocalListener::bind(endpoint)?;
+        let listener = LocalListener::bind(endpoint, Audience::Proxy)?;
         let (stopping, stop) = watch::channel(false);
         let (alive, open) = mpsc::channel(1);
         tokio::spawn(accept(shared, listener, stop, alive));

@@ -46,6 +46,19 @@ impl Process {
         Ok(Exit { code: status.code(), signal: status.signal() })
     }
 
+    /// Whether a process is the child, of its group, or a descendant that has left the group.
+    pub(crate) fn contains(&self, pid: u32) -> bool {
+        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(process) = libc::pid_t::try_from(pid) else { return false };
+        // SAFETY: no memory preconditions; of a process that is not there it is -1.
+        !*reaped && (unsafe { libc::getpgid(process) } == self.pid || self.is_ancestor_of(pid))
+    }
+
+    fn is_ancestor_of(&self, pid: u32) -> bool {
+        // More generations than any tree of processes has; the kernel's own end it much earlier.
+        std::iter::successors(Some(pid), |&pid| super::parent(pid)).take(64).any(|pid| pid == self.id())
+    }
+
     pub(crate) fn kill(&self) -> io::Result<()> {
         let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
         if *reaped { Ok(()) } else { kill_group(self.pid) }

@@ -1,5 +1,6 @@
 //! Linux's half of the seam; `lib.rs` lists what it must hold.
 
+pub(crate) mod access;
 mod child;
 mod file;
 mod guard;
@@ -19,7 +20,7 @@ pub(crate) use file::{
     FileIdentity, create_private, create_temporary, directory_within, file_identity, is_at, open_within,
 };
 pub(crate) use signal::Signals;
-pub(crate) use socket::{Listener, Stream, connect, local_endpoint};
+pub(crate) use socket::{Listener, Stream, client_process, connect, local_endpoint, server_process};
 
 /// One thread for each core is enough.
 pub(crate) const LEAST_IO_THREADS: usize = 1;
@@ -74,6 +75,12 @@ pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
     // SAFETY: sysconf has no preconditions.
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok().filter(|&ticks| ticks > 0)?;
     Some(Duration::from_millis(ticks.saturating_mul(1000) / per_second))
+}
+
+/// The process that started this one, or has taken it over.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok().filter(|&parent| parent != 0)
 }
 
 /// The 14th and 15th field: ticks in user and in system mode. The second field is the program's name in

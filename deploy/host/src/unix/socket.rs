@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::Endpoint;
+use crate::{Audience, Endpoint};
 
 /// The kernel lowers it to net.core.somaxconn (4096 by default).
 const BACKLOG: i32 = 65535;
@@ -31,6 +31,15 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Option<Stream>> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// None of another container, whose processes are not seen from here.
+pub(crate) fn client_process(stream: &Stream) -> Option<u32> {
+    stream.peer_cred().ok()?.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0)
+}
+
+pub(crate) fn server_process(_stream: &Stream) -> Option<u32> {
+    None
 }
 
 /// Our sockets are their owner's only, so one that another user lets us write to is not ours: that
@@ -58,7 +67,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+    /// Whatever the audience, a socket is its owner's only.
+    pub(crate) fn bind(endpoint: &Endpoint, _audience: Audience) -> io::Result<Self> {
         let path = path(endpoint)?;
         let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         // Held until the socket listens: of two processes that find the same stale file, the second

@@ -14,9 +14,9 @@ use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
 };
 use windows_sys::Win32::System::JobObjects::{
-    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_JOB_MEMORY, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
-    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation, SetInformationJobObject,
-    TerminateJobObject,
+    AssignProcessToJobObject, CreateJobObjectW, IsProcessInJob, JOB_OBJECT_LIMIT_JOB_MEMORY,
+    JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation,
+    SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{
     CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED, GetExitCodeProcess, INFINITE, OpenThread,
@@ -53,6 +53,15 @@ impl Process {
         check(unsafe { GetExitCodeProcess(process, &mut code) })?;
         self.kill()?;
         Ok(Exit { code: Some(code.cast_signed()), signal: None })
+    }
+
+    /// Whether a process is the child, or was started by it or by what it started.
+    pub(crate) fn contains(&self, pid: u32) -> bool {
+        let Some(process) = super::open_process(pid) else { return false };
+        let mut is_in = 0;
+        // SAFETY: both handles are open, and the answer is writable.
+        let told = unsafe { IsProcessInJob(process.as_raw_handle(), self.job.as_raw_handle(), &mut is_in) };
+        told != 0 && is_in != 0
     }
 
     pub(crate) fn kill(&self) -> io::Result<()> {

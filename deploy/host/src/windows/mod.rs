@@ -1,5 +1,7 @@
 //! Windows' half of the seam; `lib.rs` lists what it must hold.
 
+pub(crate) mod access;
+mod account;
 mod child;
 mod event_log;
 mod file;
@@ -25,7 +27,7 @@ pub(crate) use child::{Process, spawn};
 pub(crate) use file::{
     FileIdentity, create_private, create_temporary, directory_within, file_identity, is_at, open_within,
 };
-pub(crate) use pipe::{Listener, Stream, connect, local_endpoint};
+pub(crate) use pipe::{Listener, Stream, client_process, connect, local_endpoint, server_process};
 pub(crate) use security::{trust, trusted};
 pub(crate) use signal::Signals;
 

@@ -2,6 +2,7 @@
 //! several always do, and each is replaced before the client it got is handed on.
 
 use std::io;
+use std::os::windows::io::AsRawHandle;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread::available_parallelism;
@@ -14,9 +15,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_PIPE_BUSY};
 use windows_sys::Win32::Storage::FileSystem::SECURITY_IDENTIFICATION;
+use windows_sys::Win32::System::Pipes::{GetNamedPipeClientProcessId, GetNamedPipeServerProcessId};
 
 use super::security;
-use crate::Endpoint;
+use crate::{Audience, Endpoint};
 
 /// What the system keeps for each direction of a connection.
 const BUFFER: u32 = 64 * 1024;
@@ -46,10 +48,10 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+    pub(crate) fn bind(endpoint: &Endpoint, audience: Audience) -> io::Result<Self> {
         let name = name(endpoint)?;
         // Fails if the name is taken, by another of us or by somebody who wants our clients.
-        let first = instance(name, true).map_err(|error| {
+        let first = instance(name, audience, true).map_err(|error| {
             if error.raw_os_error() == Some(ERROR_ACCESS_DENIED.cast_signed()) {
                 io::Error::new(io::ErrorKind::AddrInUse, "the pipe's name is taken")
             } else {
@@ -59,12 +61,12 @@ impl Listener {
         let count = available_parallelism().map_or(8, |cores| (2 * cores.get()).max(8));
         let mut instances = vec![first];
         for _ in 1..count {
-            instances.push(instance(name, false)?);
+            instances.push(instance(name, audience, false)?);
         }
         let (sender, connected) = mpsc::channel(count);
         let mut waiting = JoinSet::new();
         for instance in instances {
-            waiting.spawn(wait_for_clients(instance, name.to_owned(), sender.clone()));
+            waiting.spawn(wait_for_clients(instance, name.to_owned(), audience, sender.clone()));
         }
         Ok(Self { connected, _waiting: waiting })
     }
@@ -75,11 +77,16 @@ impl Listener {
     }
 }
 
-async fn wait_for_clients(mut waiting: NamedPipeServer, name: String, connected: mpsc::Sender<NamedPipeServer>) {
+async fn wait_for_clients(
+    mut waiting: NamedPipeServer,
+    name: String,
+    audience: Audience,
+    connected: mpsc::Sender<NamedPipeServer>,
+) {
     loop {
         let outcome = waiting.connect().await;
         let next = loop {
-            match instance(&name, false) {
+            match instance(&name, audience, false) {
                 Ok(next) => break next,
                 Err(_) => sleep(RETRY).await,
             }
@@ -92,13 +99,17 @@ async fn wait_for_clients(mut waiting: NamedPipeServer, name: String, connected:
     }
 }
 
-fn instance(name: &str, first: bool) -> io::Result<NamedPipeServer> {
-    let mut attributes = security::pipe()?;
-    let mut options = ServerOptions::new();
-    options.first_pipe_instance(first).reject_remote_clients(true).in_buffer_size(BUFFER).out_buffer_size(BUFFER);
+fn instance(name: &str, audience: Audience, first: bool) -> io::Result<NamedPipeServer> {
+    let mut attributes = security::pipe(audience)?;
     // SAFETY: the pointer is to initialised SECURITY_ATTRIBUTES that outlive the call, and their
     // descriptor lives as long as the process.
-    unsafe { options.create_with_security_attributes_raw(name, (&raw mut attributes).cast()) }
+    unsafe { options(first).create_with_security_attributes_raw(name, (&raw mut attributes).cast()) }
+}
+
+fn options(first: bool) -> ServerOptions {
+    let mut options = ServerOptions::new();
+    options.first_pipe_instance(first).reject_remote_clients(true).in_buffer_size(BUFFER).out_buffer_size(BUFFER);
+    options
 }
 
 fn name(endpoint: &Endpoint) -> io::Result<&str> {
@@ -106,6 +117,22 @@ fn name(endpoint: &Endpoint) -> io::Result<&str> {
         Endpoint::Pipe(name) => Ok(name),
         _ => Err(io::Error::new(io::ErrorKind::Unsupported, "only named pipes are supported on this system")),
     }
+}
+
+pub(crate) fn client_process(stream: &Stream) -> Option<u32> {
+    let Stream::Server(pipe) = stream else { return None };
+    let mut process = 0;
+    // SAFETY: the handle is open, and the number is writable.
+    let told = unsafe { GetNamedPipeClientProcessId(pipe.as_raw_handle(), &mut process) };
+    (told != 0).then_some(process)
+}
+
+pub(crate) fn server_process(stream: &Stream) -> Option<u32> {
+    let Stream::Client(pipe) = stream else { return None };
+    let mut process = 0;
+    // SAFETY: the handle is open, and the number is writable.
+    let told = unsafe { GetNamedPipeServerProcessId(pipe.as_raw_handle(), &mut process) };
+    (told != 0).then_some(process)
 }
 
 /// Either end of a connection.
@@ -169,3 +196,6 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

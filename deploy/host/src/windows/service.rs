@@ -295,7 +295,7 @@ fn install_one(manager: &ServiceManager, service: &Service, installed: &mut Inst
     for directory in &service.writable {
         std::fs::create_dir_all(directory)
             .map_err(|error| context(error, format_args!("failed to create {}", directory.display())))?;
-        if let Err(error) = super::security::grant_directory(directory, &account) {
+        if let Err(error) = super::access::grant_directory(directory, &account) {
             installed.warnings.push(format!(
                 "{} could not be made writable for {account}: {error}: grant it by `icacls \"{}\" /grant \
                  \"{account}:(OI)(CI)M\"`",

@@ -1,0 +1,128 @@
+//! Who may use a file or directory: reading it, and keeping everybody but a few accounts out.
+//!
+//! `tidegate service install` protects what the site file names as secret, `tidegate doctor` looks whether it still is.
+//! Windows has access lists, Unix owners and modes; both become an [`Access`] of entries by account. It never follows
+//! what groups an account belongs to, and never decides which places are secret: callers say so.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::sys;
+
+/// The accounts that may use a place. The system and its administrators always may.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Those that read it.
+    pub readers: Vec<String>,
+    /// Those that read, write and delete what is in it.
+    pub writers: Vec<String>,
+}
+
+/// What an entry allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Seeing the content.
+    pub read: bool,
+    /// Changing it.
+    pub write: bool,
+}
+
+/// One line of an access list; on Unix one of owner, group and others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The account by its name, or by its identifier where it has none.
+    pub account: String,
+    /// The identifier: `S-1-5-18`; `user:0`, `group:0` or `others`.
+    pub id: String,
+    /// What it allows.
+    pub rights: Rights,
+    /// Whether it came from the directory above (Windows).
+    pub inherited: bool,
+}
+
+/// Who may use a file or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// As the system writes it: SDDL, or `rw-r----- root:tidegate`.
+    pub text: String,
+    /// Whether it is the place's own alone: nothing comes from the directory above. Always so on Unix.
+    pub is_protected: bool,
+    /// Everybody that it allows something.
+    pub entries: Vec<Entry>,
+}
+
+/// Lets the accounts of `rule` use a file or directory, and what is below it.
+///
+/// On Windows they are from then on the only ones, beside SYSTEM and Administrators. On Unix others lose every right;
+/// owner and group stay. Says what was changed; nothing if nothing had to be.
+pub fn protect(path: &Path, rule: &Rule) -> io::Result<Option<String>> {
+    let before = describe(path)?;
+    if before.is_protected && before.strangers(rule)?.is_empty() && before.missing(rule)?.is_empty() {
+        return Ok(None);
+    }
+    sys::access::protect(path, rule)
+        .map_err(|error| crate::context(error, format_args!("failed to protect {}", path.display())))?;
+    let after = describe(path)?;
+    Ok((before != after).then(|| format!("{}, before: {}", after.text, before.text)))
+}
+
+/// Who may use a file or directory now.
+pub fn describe(path: &Path) -> io::Result<Access> {
+    sys::access::describe(path)
+        .map_err(|error| crate::context(error, format_args!("failed to read who may use {}", path.display())))
+}
+
+impl Access {
+    /// The entries for those who have no business here: neither the system's own accounts nor those of `rule`.
+    pub fn strangers(&self, rule: &Rule) -> io::Result<Vec<&Entry>> {
+        let mut known = Vec::new();
+        for account in rule.accounts() {
+            known.extend(sys::access::ids(account)?);
+        }
+        let is_known = |entry: &&Entry| known.contains(&entry.id) || sys::access::is_system(&entry.id);
+        // An owner on Unix can let itself in anyway.
+        Ok(self.entries.iter().filter(|entry| !entry.id.starts_with("user:") && !is_known(entry)).collect())
+    }
+
+    /// The accounts of `rule` that no entry lets in by itself, and that are not the system's own.
+    pub fn missing<'a>(&self, rule: &'a Rule) -> io::Result<Vec<&'a str>> {
+        let mut missing = Vec::new();
+        for (account, write) in rule.wanted() {
+            let ids = sys::access::ids(account)?;
+            let lets_in = |entry: &Entry| {
+                (ids.contains(&entry.id) || sys::access::is_everybody(&entry.id))
+                    && entry.rights.read
+                    && (entry.rights.write || !write)
+            };
+            if !ids.iter().any(|id| sys::access::is_system(id)) && !self.entries.iter().any(lets_in) {
+                missing.push(account);
+            }
+        }
+        Ok(missing)
+    }
+}
+
+impl Rule {
+    fn accounts(&self) -> impl Iterator<Item = &String> {
+        self.readers.iter().chain(&self.writers)
+    }
+
+    /// Each account, and whether it writes.
+    fn wanted(&self) -> impl Iterator<Item = (&str, bool)> {
+        let readers = self.readers.iter().map(|account| (account.as_str(), false));
+        readers.chain(self.writers.iter().map(|account| (account.as_str(), true)))
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let may = match self.rights {
+            Rights { read: true, write: true } => "may read and write",
+            Rights { read: true, write: false } => "may read",
+            Rights { read: false, write: true } => "may write",
+            Rights { read: false, write: false } => "may neither read nor write",
+        };
+        write!(f, "{} {may}", self.account)
+    }
+}

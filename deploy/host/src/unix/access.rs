@@ -1,0 +1,146 @@
+//! Owners and modes.
+
+use std::ffi::{CStr, CString};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use crate::access::{Access, Entry, Rights, Rule};
+
+/// Of everybody who is neither owner nor of the group.
+const OTHERS: u32 = 0o007;
+
+/// Others lose their rights. The group keeps its own: other services may share a certificate by it.
+pub(crate) fn protect(path: &Path, _rule: &Rule) -> io::Result<()> {
+    let mode = fs::metadata(path)?.mode() & 0o7777;
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS))
+}
+
+pub(crate) fn describe(path: &Path) -> io::Result<Access> {
+    let metadata = fs::metadata(path)?;
+    let (mode, uid, gid) = (metadata.mode(), metadata.uid(), metadata.gid());
+    let (user, group) = (user_name(uid), group_name(gid));
+    let rights = |shift: u32| Rights { read: mode >> shift & 4 != 0, write: mode >> shift & 2 != 0 };
+    let entries = [
+        (user.clone(), format!("user:{uid}"), rights(6)),
+        (format!("group {group}"), format!("group:{gid}"), rights(3)),
+        ("everybody".to_owned(), "others".to_owned(), rights(0)),
+    ];
+    let allowed = |entry: &(String, String, Rights)| entry.2 != Rights::default();
+    Ok(Access {
+        text: format!("{} {user}:{group}", letters(mode)),
+        is_protected: true,
+        entries: entries
+            .into_iter()
+            .filter(allowed)
+            .map(|(account, id, rights)| Entry { account, id, rights, inherited: false })
+            .collect(),
+    })
+}
+
+/// As `ls -l` writes a mode.
+fn letters(mode: u32) -> String {
+    (0..9).map(|at| if mode >> (8 - at) & 1 == 1 { char::from(b"rwxrwxrwx"[at]) } else { '-' }).collect()
+}
+
+/// The identifiers of an account and of the group that it has by itself.
+pub(crate) fn ids(account: &str) -> io::Result<Vec<String>> {
+    let name = CString::new(account)?;
+    let found = password_entry(|entry, buffer, size, result| {
+        // SAFETY: the name ends in NUL, and what is written to has the sizes given.
+        unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer, size, result) }
+    })?;
+    match found {
+        Some((_, uid, gid)) => Ok(vec![format!("user:{uid}"), format!("group:{gid}")]),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no account {account}"))),
+    }
+}
+
+pub(crate) fn is_system(id: &str) -> bool {
+    matches!(id, "user:0" | "group:0")
+}
+
+pub(crate) fn is_everybody(id: &str) -> bool {
+    id == "others"
+}
+
+fn user_name(uid: u32) -> String {
+    let found = password_entry(|entry, buffer, size, result| {
+        // SAFETY: what is written to has the sizes given.
+        unsafe { libc::getpwuid_r(uid, entry, buffer, size, result) }
+    });
+    found.ok().flatten().map_or_else(|| uid.to_string(), |(name, ..)| name)
+}
+
+type Ask<'a> = &'a mut libc::passwd;
+
+/// Name, user and group of an account that `ask` looks for.
+fn password_entry(
+    ask: impl Fn(Ask<'_>, *mut libc::c_char, usize, *mut *mut libc::passwd) -> i32,
+) -> io::Result<Option<(String, u32, u32)>> {
+    let mut buffer = vec![0; LINE];
+    loop {
+        // SAFETY: a structure of numbers and pointers, for which zeroes are valid.
+        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+        let mut result = std::ptr::null_mut();
+        match ask(&mut entry, buffer.as_mut_ptr(), buffer.len(), &mut result) {
+            0 if result.is_null() => return Ok(None),
+            // Some systems say so of a name that they do not know.
+            libc::ENOENT | libc::ESRCH => return Ok(None),
+            0 => {
+                // SAFETY: the name is a string in `buffer`, which is still there.
+                let name = unsafe { CStr::from_ptr(entry.pw_name) };
+                return Ok(Some((name.to_string_lossy().into_owned(), entry.pw_uid, entry.pw_gid)));
+            }
+            libc::ERANGE if buffer.len() < MOST => buffer.resize(buffer.len() * 4, 0),
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+fn group_name(gid: u32) -> String {
+    let mut buffer = vec![0; LINE];
+    loop {
+        // SAFETY: a structure of numbers and pointers, for which zeroes are valid.
+        let mut entry: libc::group = unsafe { std::mem::zeroed() };
+        let mut result = std::ptr::null_mut();
+        // SAFETY: what is written to has the sizes given.
+        match unsafe { libc::getgrgid_r(gid, &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut result) } {
+            0 if !result.is_null() => {
+                // SAFETY: the name is a string in `buffer`, which is still there.
+                return unsafe { CStr::from_ptr(entry.gr_name) }.to_string_lossy().into_owned();
+            }
+            libc::ERANGE if buffer.len() < MOST => buffer.resize(buffer.len() * 4, 0),
+            _ => return gid.to_string(),
+        }
+    }
+}
+
+/// Of an account's line in the system's list, usually.
+const LINE: usize = 1 << 10;
+/// With the names of thousands of members.
+const MOST: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_is_shown_as_ls_shows_it() {
+        for (mode, shown) in [(0o100640, "rw-r-----"), (0o40750, "rwxr-x---"), (0o777, "rwxrwxrwx"), (0, "---------")] {
+            assert_eq!(letters(mode), shown);
+        }
+    }
+
+    #[test]
+    fn accounts_are_known_by_name_or_not_at_all() {
+        assert_eq!(ids("root").unwrap(), ["user:0", "group:0"]);
+        assert_eq!(ids("no-such-account").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!((user_name(0), group_name(0)), ("root".to_owned(), "root".to_owned()));
+        assert_eq!(user_name(4_000_000_000), "4000000000");
+    }
+}

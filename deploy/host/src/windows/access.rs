@@ -1,0 +1,215 @@
+//! Access lists of files and directories.
+
+use std::io;
+use std::path::Path;
+use std::ptr;
+
+use windows_sys::Win32::Foundation::{ERROR_SUCCESS, GENERIC_ALL, GENERIC_READ, GENERIC_WRITE, LocalFree};
+use windows_sys::Win32::Security::Authorization::{
+    ConvertSecurityDescriptorToStringSecurityDescriptorW, EXPLICIT_ACCESS_W, GRANT_ACCESS, GetNamedSecurityInfoW,
+    SDDL_REVISION_1, SE_FILE_OBJECT, SetEntriesInAclW, SetNamedSecurityInfoW, TRUSTEE_IS_SID, TRUSTEE_IS_UNKNOWN,
+    TRUSTEE_W,
+};
+use windows_sys::Win32::Security::{
+    ACCESS_ALLOWED_ACE, ACL, CONTAINER_INHERIT_ACE, DACL_SECURITY_INFORMATION, GetAce, GetSecurityDescriptorControl,
+    GetSecurityDescriptorDacl, INHERITED_ACE, OBJECT_INHERIT_ACE, PROTECTED_DACL_SECURITY_INFORMATION,
+    PSECURITY_DESCRIPTOR, SE_DACL_PROTECTED,
+};
+use windows_sys::Win32::Storage::FileSystem::{
+    DELETE, FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA, WRITE_DAC, WRITE_OWNER,
+};
+
+use super::account::{self, Sid};
+use super::file::wide;
+use super::security;
+use crate::access::{Access, Entry, Rights, Rule};
+use crate::sddl;
+
+/// Sees the content.
+const SEES: u32 = FILE_READ_DATA | GENERIC_READ | GENERIC_ALL;
+/// Changes it, or gets itself the right to.
+const CHANGES: u32 =
+    FILE_WRITE_DATA | FILE_APPEND_DATA | DELETE | WRITE_DAC | WRITE_OWNER | GENERIC_WRITE | GENERIC_ALL;
+
+/// SYSTEM, Administrators, the creator of a file and the owner's own rights, the installer of Windows.
+const SYSTEM: [&str; 5] = [
+    "S-1-5-18",
+    "S-1-5-32-544",
+    "S-1-3-0",
+    "S-1-3-4",
+    "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464",
+];
+
+/// Everyone, Authenticated Users, Users, SERVICE, ALL SERVICES: the accounts of services are in all of them.
+const EVERYBODY: [&str; 5] = ["S-1-1-0", "S-1-5-11", "S-1-5-32-545", "S-1-5-6", "S-1-5-80-0"];
+
+/// `ACCESS_ALLOWED_ACE_TYPE`, which the bindings have among other constants of another size.
+const ALLOWED: u8 = 0;
+
+/// Replaces the list: what came from the directory above goes too.
+pub(crate) fn protect(path: &Path, rule: &Rule) -> io::Result<()> {
+    let sids =
+        |accounts: &[String]| accounts.iter().map(|name| account::sid_text(name)).collect::<io::Result<Vec<_>>>();
+    let text = sddl::place(&sids(&rule.readers)?, &sids(&rule.writers)?, path.is_dir());
+    let descriptor = security::make(&text)?;
+    let (mut present, mut defaulted) = (0, 0);
+    let mut list: *mut ACL = ptr::null_mut();
+    // SAFETY: the descriptor was just made; the others are writable.
+    let told = unsafe { GetSecurityDescriptorDacl(descriptor.0, &mut present, &mut list, &mut defaulted) };
+    if told == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let outcome = set(path, list, DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION);
+    // SAFETY: made above, and nobody uses it any more.
+    unsafe { LocalFree(descriptor.0) };
+    outcome
+}
+
+/// What [`describe`] and [`grant_directory`] read; freed on drop.
+struct List {
+    descriptor: PSECURITY_DESCRIPTOR,
+    list: *mut ACL,
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        // SAFETY: made by the system for us, and part of nothing else.
+        unsafe { LocalFree(self.descriptor) };
+    }
+}
+
+fn read(path: &Path) -> io::Result<List> {
+    let path = wide(path);
+    let mut read = List { descriptor: ptr::null_mut(), list: ptr::null_mut() };
+    // SAFETY: the path ends in NUL; list and descriptor are writable, the others not asked for.
+    result(unsafe {
+        GetNamedSecurityInfoW(
+            path.as_ptr(),
+            SE_FILE_OBJECT,
+            DACL_SECURITY_INFORMATION,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            &mut read.list,
+            ptr::null_mut(),
+            &mut read.descriptor,
+        )
+    })?;
+    Ok(read)
+}
+
+fn set(path: &Path, list: *const ACL, what: u32) -> io::Result<()> {
+    let path = wide(path);
+    // SAFETY: the path ends in NUL, the list is valid; owner, group and audit list stay.
+    result(unsafe {
+        SetNamedSecurityInfoW(
+            path.as_ptr(),
+            SE_FILE_OBJECT,
+            what,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            list,
+            ptr::null_mut(),
+        )
+    })
+}
+
+pub(crate) fn describe(path: &Path) -> io::Result<Access> {
+    let read = read(path)?;
+    let (mut control, mut revision) = (0, 0);
+    // SAFETY: the descriptor is valid as long as `read`; both are writable.
+    if unsafe { GetSecurityDescriptorControl(read.descriptor, &mut control, &mut revision) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let everything = Rights { read: true, write: true };
+    let entries = if read.list.is_null() {
+        // No list at all lets everybody do everything.
+        vec![Entry { account: "Everyone".into(), id: "S-1-1-0".into(), rights: everything, inherited: false }]
+    } else {
+        entries(read.list)?
+    };
+    Ok(Access { text: text(&read)?, is_protected: control & SE_DACL_PROTECTED != 0, entries })
+}
+
+/// The entries that allow something; what others forbid is not looked at.
+fn entries(list: *const ACL) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    // SAFETY: callers pass a valid list.
+    for at in 0..u32::from(unsafe { (*list).AceCount }) {
+        let mut entry = ptr::null_mut();
+        // SAFETY: as above, and `entry` is writable.
+        if unsafe { GetAce(list, at, &mut entry) } == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let entry: *const ACCESS_ALLOWED_ACE = entry.cast();
+        // SAFETY: every entry begins with this header.
+        let header = unsafe { (*entry).Header };
+        if header.AceType != ALLOWED {
+            continue;
+        }
+        // SAFETY: an entry of that type has a mask, and ends in an identifier that begins at `SidStart`.
+        let (mask, sid) = unsafe { ((*entry).Mask, (&raw const (*entry).SidStart).cast_mut().cast()) };
+        let rights = Rights { read: mask & SEES != 0, write: mask & CHANGES != 0 };
+        if rights == Rights::default() {
+            continue;
+        }
+        let id = account::show(sid)?;
+        let account = account::name(sid).unwrap_or_else(|| id.clone());
+        entries.push(Entry { account, id, rights, inherited: u32::from(header.AceFlags) & INHERITED_ACE != 0 });
+    }
+    Ok(entries)
+}
+
+fn text(read: &List) -> io::Result<String> {
+    let mut text = ptr::null_mut();
+    // SAFETY: the descriptor is valid as long as `read`; the text is writable, its length not asked for.
+    let told = unsafe {
+        ConvertSecurityDescriptorToStringSecurityDescriptorW(
+            read.descriptor,
+            SDDL_REVISION_1,
+            DACL_SECURITY_INFORMATION,
+            &mut text,
+            ptr::null_mut(),
+        )
+    };
+    if told == 0 { Err(io::Error::last_os_error()) } else { Ok(account::take_text(text)) }
+}
+
+pub(crate) fn ids(name: &str) -> io::Result<Vec<String>> {
+    Ok(vec![account::sid_text(name)?])
+}
+
+pub(crate) fn is_system(id: &str) -> bool {
+    SYSTEM.contains(&id)
+}
+
+pub(crate) fn is_everybody(id: &str) -> bool {
+    EVERYBODY.contains(&id)
+}
+
+/// Adds to what a directory's list grants: reading, writing and deleting below it for this account.
+pub(super) fn grant_directory(directory: &Path, name: &str) -> io::Result<()> {
+    let sid: Sid = account::lookup(name)?;
+    let old = read(directory)?;
+    let entry = EXPLICIT_ACCESS_W {
+        grfAccessPermissions: sddl::MODIFY,
+        grfAccessMode: GRANT_ACCESS,
+        grfInheritance: OBJECT_INHERIT_ACE | CONTAINER_INHERIT_ACE,
+        Trustee: TRUSTEE_W {
+            TrusteeForm: TRUSTEE_IS_SID,
+            TrusteeType: TRUSTEE_IS_UNKNOWN,
+            ptstrName: sid.as_ptr().cast_mut().cast(),
+            ..Default::default()
+        },
+    };
+    let mut new: *mut ACL = ptr::null_mut();
+    // SAFETY: one entry, whose trustee lives as long as `sid`; the old list as long as `old`.
+    result(unsafe { SetEntriesInAclW(1, &entry, old.list, &mut new) })?;
+    let outcome = set(directory, new, DACL_SECURITY_INFORMATION);
+    // SAFETY: made above, and nobody uses it any more.
+    unsafe { LocalFree(new.cast()) };
+    outcome
+}
+
+fn result(code: u32) -> io::Result<()> {
+    if code == ERROR_SUCCESS { Ok(()) } else { Err(io::Error::from_raw_os_error(code.cast_signed())) }
+}

@@ -1,0 +1,65 @@
+//! The control channel gives orders, so it listens to the proxy and to commands only, and to no more than a line of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use tidegate_host::{Endpoint, LocalStream};
+use tidegate_tests::site::quoted;
+use tidegate_tests::wait::bounded;
+use tidegate_tests::{Running, Site, program};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
+
+#[tokio::test]
+async fn an_app_cannot_give_orders() {
+    let site = Site::new("orders");
+    let command = quoted(&program::executable("tidegate").display().to_string());
+    let environment = format!("{{ COMMAND: {command}, SITE_FILE: {} }}", quoted(&site.config().display().to_string()));
+    let mut running = site.app("shop", "orders:app", &[("environment", &environment)]).start().await;
+    let response = running.get("/").await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let answer = response.json();
+    assert_eq!(answer["code"], 1, "{answer}");
+    running.appserver().log.wait(&["refused a control connection", "apps give no orders"]).await;
+    // The same command, by somebody else.
+    assert_eq!(running.tidegate(&["status"]).await.code, 0);
+}
+
+async fn connect(running: &Running) -> LocalStream {
+    let endpoint: Endpoint = tidegate_site::load(&running.site.config()).unwrap().control_endpoint();
+    tidegate_host::connect(&endpoint, Instant::now() + Duration::from_secs(30)).await.unwrap()
+}
+
+/// What comes until the other end closes.
+async fn rest(mut stream: LocalStream) -> String {
+    let mut text = Vec::new();
+    // A reset is an end too.
+    let _ = bounded("the channel's end", stream.read_to_end(&mut text)).await;
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn a_line_that_does_not_end_is_not_kept() {
+    let running = Site::new("lines").app("shop", "mirror:app", &[]).start().await;
+    let endless = vec![b'x'; 200 << 10];
+
+    let mut stranger = connect(&running).await;
+    // It may be closed before all of it is written.
+    let _ = stranger.write_all(&endless).await;
+    assert_eq!(rest(stranger).await, "");
+
+    let mut command = connect(&running).await;
+    let hello = tidegate_contract::ToServer::Hello {
+        protocol: tidegate_contract::PROTOCOL,
+        version: "0".to_owned(),
+        role: tidegate_contract::Role::Command,
+    };
+    let hello = serde_json::to_string(&hello).unwrap() + "\n";
+    command.write_all(hello.as_bytes()).await.unwrap();
+    let _ = command.write_all(&endless).await;
+    let answer = rest(command).await;
+    assert!(!answer.contains("status"), "{answer}");
+
+    assert_eq!(running.tidegate(&["status"]).await.code, 0);
+    assert_eq!(running.get("/").await.status, 200);
+}
