@@ -30,7 +30,7 @@ async fn serve(mut listener: LocalListener) {
 }
 
 fn speed(took: Duration) -> f64 {
-    (PIECE * PIECES >> 20) as f64 / took.as_secs_f64()
+    ((PIECE * PIECES) >> 20) as f64 / took.as_secs_f64()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
