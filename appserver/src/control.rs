@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::channel::{ACCEPT_PAUSE, HELLO_LINE, HELLO_TIMEOUT, STRANGERS, log_panicked};
+use crate::check::check_imports;
 use crate::reload::Progress;
 use crate::server::{SWITCH_TIMEOUT, Server};
 
@@ -156,7 +157,11 @@ async fn hear_proxy(server: &Arc<Server>, mut lines: Reader, number: u64) {
             Ok(Some(ToServer::Prepared { reload, error })) => server.ground.link.prepared(number, reload, error),
             Ok(Some(ToServer::Reload)) => server.ask_for_reload(),
             Ok(Some(
-                ToServer::Hello { .. } | ToServer::Status | ToServer::Inspect { .. } | ToServer::Maintenance(_),
+                ToServer::Hello { .. }
+                | ToServer::Status
+                | ToServer::CheckImports
+                | ToServer::Inspect { .. }
+                | ToServer::Maintenance(_),
             )) => {
                 tracing::error!("the proxy sent a message that is not a proxy's");
                 return;
@@ -180,6 +185,10 @@ async fn command(server: &Arc<Server>, mut lines: Reader, mut writer: Writer) {
                 }
                 FromServer::Status(status(server))
             }
+            ToServer::CheckImports => match imports(server, &mut writer).await {
+                Some(good) => FromServer::Imported { account: tidegate_host::machine::own_account(), good },
+                None => return,
+            },
             ToServer::Maintenance(order) => FromServer::Done { error: maintenance(server, order).await.err() },
             ToServer::Reload => FromServer::Done { error: reload(server, &mut writer).await },
             _ => return tracing::warn!("a command sent a message that is not a command's"),
@@ -199,6 +208,21 @@ async fn inspect(server: &Server, writer: &mut Writer, stacks: bool) -> bool {
         }
     }
     true
+}
+
+/// Imports the apps of the site file as it is now, beside the workers that serve, and says how it went. Nothing if the
+/// command has gone.
+async fn imports(server: &Server, writer: &mut Writer) -> Option<bool> {
+    let (reports, good) = match tidegate_site::load(&server.file) {
+        Ok(site) => check_imports(&site, &server.ground.program).await,
+        Err(error) => (vec![error.to_string()], false),
+    };
+    for text in reports {
+        if !write(writer, &FromServer::Progress { text }).await {
+            return None;
+        }
+    }
+    Some(good)
 }
 
 /// Closes or opens hosts. Whoever asked may rely on it when told that it is done.

@@ -188,7 +188,10 @@ impl Control {
             }
             FromServer::Done { error: Some(reason) } => error!(%reason, "reload failed"),
             FromServer::Done { error: None } | FromServer::Progress { .. } => {}
-            FromServer::Hello { .. } | FromServer::Status(_) | FromServer::Inspected(_) => {
+            FromServer::Hello { .. }
+            | FromServer::Status(_)
+            | FromServer::Inspected(_)
+            | FromServer::Imported { .. } => {
                 warn!("unexpected message on the control channel");
             }
         }

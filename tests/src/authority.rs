@@ -44,6 +44,15 @@ impl Authority {
         self.sign(params)
     }
 
+    /// A server's certificate for these names that has expired long ago.
+    pub fn old_server(&self, names: &[&str]) -> Pair {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        self.sign(params)
+    }
+
     /// A client's certificate with this common name, of an organization called Shop.
     pub fn client(&self, name: &str, serial: u8) -> Pair {
         let mut params = CertificateParams::new(Vec::new()).unwrap();

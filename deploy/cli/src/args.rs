@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Check the site file, certificates, ports and that every app can be imported.
     Check(Check),
+    /// Look for what is wrong with the site, its services and this machine, each with the next step.
+    Doctor(Doctor),
     /// Run the site in the foreground until Ctrl-C.
     Up(Up),
     /// Show the apps and workers of the running site.
@@ -194,6 +196,20 @@ pub(crate) struct Check {
     /// Leave out the import of the apps.
     #[arg(long)]
     pub(crate) no_import: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Leave out the import of the apps.
+    #[arg(long)]
+    pub(crate) no_import: bool,
+
+    /// All findings, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) set: ServiceSet,
 }
 
 #[derive(Debug, Args)]

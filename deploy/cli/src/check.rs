@@ -3,9 +3,9 @@
 
 mod certificates;
 
-use std::fmt::{self, Display};
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use crate::args;
 use crate::control::Control;
 use crate::failure::Failure;
+use crate::finding::{Finding, Form, Report, Verdict};
 use crate::style::Style;
 use crate::up::program;
 
@@ -26,85 +27,45 @@ const CONNECT: Duration = Duration::from_millis(500);
 /// What the import of all apps may take beyond the slowest `start_timeout`.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// How one thing looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Good,
-    Warning,
-    Problem,
-}
-
-/// The lines written so far, counted.
-struct Report {
-    style: Style,
-    warnings: usize,
-    problems: usize,
-}
-
 /// Runs the command.
 pub(crate) async fn run(config: &Path, arguments: &args::Check, style: Style) -> Result<(), Failure> {
     let site = tidegate_site::load(config).map_err(|error| Failure::configuration(config, &error))?;
-    let mut report = Report { style, warnings: 0, problems: 0 };
-    report.line(Verdict::Good, "site file", site.file.display());
-    certificates::check(&site, OffsetDateTime::now_utc().unix_timestamp(), &mut report);
+    let mut report = Report::new(Form::Lines, style);
+    let running = look(&site, &mut report).await;
+    if arguments.no_import {
+        report.good("apps", "not imported (--no-import)");
+    } else {
+        import(&site, &mut report).await?;
+    }
+    end(&report, running.is_some(), style)
+}
+
+/// Everything but the import of the apps. Returns what the site's own processes have to say, if they run.
+pub(crate) async fn look(site: &Site, report: &mut Report) -> Option<StatusReport> {
+    report.good("site file", site.file.display());
+    certificates::check(site, OffsetDateTime::now_utc().unix_timestamp(), report);
     if site.limits.buffer.disk > 0 {
         let (verdict, text) = buffers(&site.limits.buffer.directory);
         report.line(verdict, "buffers", text);
     }
-    let running = running(&site).await;
-    for (name, address) in addresses(&site) {
-        let (verdict, text) = port(address, running.as_ref(), tidegate_host::listen_tcp(address).map(drop));
-        report.line(verdict, name, text);
+    let running = running(site).await;
+    for (name, address) in addresses(site) {
+        report.add(port(name, address, running.as_ref(), tidegate_host::listen_tcp(address).map(drop)));
     }
-    if arguments.no_import {
-        report.line(Verdict::Good, "apps", "not imported (--no-import)");
-    } else {
-        import(&site, &mut report).await?;
-    }
-    report.end(running.is_some())
+    running
 }
 
-impl Report {
-    fn line(&mut self, verdict: Verdict, name: &str, text: impl Display) {
-        match verdict {
-            Verdict::Good => {}
-            Verdict::Warning => self.warnings += 1,
-            Verdict::Problem => self.problems += 1,
-        }
-        println!("{} {name:<12} {text}", Marked(verdict, self.style));
+fn end(report: &Report, runs: bool, style: Style) -> Result<(), Failure> {
+    let summary = report.summary();
+    if report.count(Verdict::Problem) > 0 {
+        let them = if report.count(Verdict::Problem) == 1 { "it" } else { "them" };
+        return Err(Failure::new(summary.unwrap_or_default())
+            .next(format!("correct {them} and check again; `tidegate doctor` says how")));
     }
-
-    fn end(self, runs: bool) -> Result<(), Failure> {
-        let warnings = match self.warnings {
-            0 => String::new(),
-            1 => ", 1 warning".to_owned(),
-            many => format!(", {many} warnings"),
-        };
-        match self.problems {
-            0 => {
-                let next =
-                    if runs { "it runs: `tidegate reload` loads changes" } else { "start it with `tidegate up`" };
-                println!("\n{}{warnings}; {next}", self.style.good("good"));
-                Ok(())
-            }
-            1 => Err(Failure::new(format!("1 problem{warnings}")).next("correct it and check again")),
-            many => Err(Failure::new(format!("{many} problems{warnings}")).next("correct them and check again")),
-        }
-    }
-}
-
-/// A verdict as a word of constant width.
-struct Marked(Verdict, Style);
-
-impl Display for Marked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(verdict, style) = self;
-        match verdict {
-            Verdict::Good => style.good("ok     ").fmt(f),
-            Verdict::Warning => style.warning("warning").fmt(f),
-            Verdict::Problem => style.bad("problem").fmt(f),
-        }
-    }
+    let next = if runs { "it runs: `tidegate reload` loads changes" } else { "start it with `tidegate up`" };
+    let warnings = summary.map(|warnings| format!(", {warnings}")).unwrap_or_default();
+    println!("\n{}{warnings}; {next}", style.good("good"));
+    Ok(())
 }
 
 /// Whether files can be made where bodies are kept, or where that directory would be made.
@@ -136,9 +97,11 @@ fn addresses(site: &Site) -> Vec<(&'static str, SocketAddr)> {
     listeners.chain(site.metrics.map(|address| ("metrics", address))).collect()
 }
 
-fn port(address: SocketAddr, running: Option<&StatusReport>, bound: io::Result<()>) -> (Verdict, String) {
+fn port(topic: &str, address: SocketAddr, running: Option<&StatusReport>, bound: io::Result<()>) -> Finding {
+    let finding =
+        |verdict, text: String, next: Option<String>| Finding { verdict, topic: topic.to_owned(), text, next };
     let Err(error) = bound else {
-        return (Verdict::Good, format!("{address} is free"));
+        return finding(Verdict::Good, format!("{address} is free"), None);
     };
     let proxy = running.and_then(|report| report.proxy.as_ref());
     let own = proxy.is_some_and(|proxy| {
@@ -146,16 +109,55 @@ fn port(address: SocketAddr, running: Option<&StatusReport>, bound: io::Result<(
         listeners.any(|own| is_same(own, address)) || proxy.metrics.iter().any(|own| is_same(own, address))
     });
     if own {
-        return (Verdict::Good, format!("{address} is served by this site, which is running"));
+        return finding(Verdict::Good, format!("{address} is served by this site, which is running"), None);
     }
-    let hint = match error.kind() {
+    let said = error.to_string();
+    let excluded = tidegate_host::machine::excluded_ports();
+    let (hint, next) = explain_port(error.kind(), &said, address, &excluded);
+    finding(Verdict::Problem, format!("{said}{hint}"), Some(next))
+}
+
+/// What is added to an error of a listener, and what to do about it.
+fn explain_port(
+    kind: io::ErrorKind,
+    said: &str,
+    address: SocketAddr,
+    excluded: &[RangeInclusive<u16>],
+) -> (&'static str, String) {
+    let port = address.port();
+    match kind {
+        // The kernel's own HTTP server, which IIS and other services of Windows listen through.
+        _ if said.contains("taken by System (process 4)") => (
+            "; that is HTTP.sys, through which IIS and other services of Windows listen",
+            format!(
+                "`netsh http show servicestate` names who asked for port {port}; stop that (IIS: `Stop-Service W3SVC`), \
+                 or give the listener another port"
+            ),
+        ),
         // Where the system tells who has it, the error says so.
-        io::ErrorKind::AddrInUse if !error.to_string().contains("taken by") => "; another program has it",
-        io::ErrorKind::PermissionDenied if address.port() < 1024 => "; ports below 1024 may need more rights",
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        _ => "",
-    };
-    (Verdict::Problem, format!("{error}{hint}"))
+        _ if said.contains("taken by") => {
+            ("", "stop that program (or its service), or give the listener another port".to_owned())
+        }
+        io::ErrorKind::AddrInUse => (
+            "; another program has it",
+            format!("find it as administrator (root): `netstat -abno` or `ss -ltnp sport = :{port}`"),
+        ),
+        io::ErrorKind::PermissionDenied if excluded.iter().any(|range| range.contains(&port)) => (
+            "; the port lies in a range that Windows keeps for itself (Hyper-V, WinNAT)",
+            "give the listener a port outside of what `netsh int ipv4 show excludedportrange tcp` lists, or reserve it \
+             before they do (docs/windows.md)"
+                .to_owned(),
+        ),
+        io::ErrorKind::PermissionDenied if port < 1024 => (
+            "; ports below 1024 may need more rights",
+            "run this as root; `tidegate service install` gives the proxy the right to listen there".to_owned(),
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            "; this machine has no such address",
+            "write one of this machine's addresses, or `[::]` for all of them".to_owned(),
+        ),
+        _ => ("", "give the listener another address".to_owned()),
+    }
 }
 
 /// A host without IPv6 has 0.0.0.0 where the file says `[::]`.
@@ -219,7 +221,8 @@ mod tests {
             (Some(running("0.0.0.0:8443")), taken(), Verdict::Good),
             (Some(running("[::]:8444")), taken(), Verdict::Problem),
         ] {
-            assert_eq!(port(address, running.as_ref(), bound).0, verdict);
+            let found = port("listener", address, running.as_ref(), bound);
+            assert_eq!((found.verdict, found.next.is_some()), (verdict, verdict != Verdict::Good));
         }
     }
 
@@ -243,9 +246,19 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_have_one_width() {
-        let width = |verdict| Marked(verdict, Style::plain()).to_string().len();
-        assert_eq!(width(Verdict::Good), width(Verdict::Warning));
-        assert_eq!(width(Verdict::Good), width(Verdict::Problem));
+    fn a_taken_port_comes_with_what_to_do_about_it() {
+        let address: SocketAddr = "[::]:443".parse().unwrap();
+        for (kind, said, next) in [
+            (io::ErrorKind::PermissionDenied, "no, taken by System (process 4)", "Stop-Service W3SVC"),
+            (io::ErrorKind::AddrInUse, "no, taken by nginx (process 7)", "stop that program"),
+            (io::ErrorKind::AddrInUse, "no", "netstat"),
+            (io::ErrorKind::PermissionDenied, "no", "excludedportrange"),
+            (io::ErrorKind::AddrNotAvailable, "no", "[::]"),
+        ] {
+            let (_, found) = explain_port(kind, said, address, &[440..=450]);
+            assert!(found.contains(next), "{said}: {found}");
+        }
+        let (_, found) = explain_port(io::ErrorKind::PermissionDenied, "no", address, &[]);
+        assert!(found.contains("service install"), "{found}");
     }
 }

@@ -84,6 +84,22 @@ impl Control {
         }
     }
 
+    /// Has every app imported by the app server, under its account: what it found, the account, and whether all is good.
+    pub(crate) async fn check_imports(
+        &mut self,
+        patience: Duration,
+    ) -> Result<(Vec<String>, String, bool), ControlError> {
+        self.send(&ToServer::CheckImports).await?;
+        let mut reports = Vec::new();
+        loop {
+            match self.receive(patience).await? {
+                FromServer::Progress { text } => reports.push(text),
+                FromServer::Imported { account, good } => return Ok((reports, account, good)),
+                _ => return Err(ControlError::Unexpected),
+            }
+        }
+    }
+
     /// Closes or opens hosts: `Some` is the reason why nothing was changed.
     pub(crate) async fn maintenance(&mut self, order: MaintenanceOrder) -> Result<Option<String>, ControlError> {
         self.send(&ToServer::Maintenance(order)).await?;

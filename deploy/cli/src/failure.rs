@@ -45,6 +45,16 @@ impl Failure {
         Self { exit: BAD_CONFIGURATION, message: error.to_string(), next: next.into() }
     }
 
+    /// What is wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    pub(crate) fn next_step(&self) -> &str {
+        &self.next
+    }
+
     pub(crate) fn exit(&self) -> u8 {
         self.exit
     }

@@ -5,7 +5,9 @@
 mod args;
 mod check;
 mod control;
+mod doctor;
 mod failure;
+mod finding;
 mod hash_password;
 mod init;
 mod logs;
@@ -50,6 +52,7 @@ fn run(arguments: &Arguments, style: Style) -> Result<(), Failure> {
     match &arguments.command {
         Command::Init(init) => crate::init::run(init, style),
         Command::Check(check) => runtime.block_on(crate::check::run(config, check, style)),
+        Command::Doctor(doctor) => runtime.block_on(crate::doctor::run(config, doctor, style)),
         Command::Up(up) => runtime.block_on(crate::up::run(config, up, style)),
         Command::Status(status) => runtime.block_on(crate::status::run(config, status, style)),
         Command::Top(top) => runtime.block_on(crate::top::run(config, top, style)),

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Beyond what the site file allows the programs to take.
 const MARGIN: Duration = Duration::from_secs(15);
 /// The two services, in the order in which they start.
-const PARTS: [&str; 2] = ["appserver", "proxy"];
+pub(crate) const PARTS: [&str; 2] = ["appserver", "proxy"];
 
 /// Runs the command.
 pub(crate) async fn run(config: &Path, command: &args::Service, style: Style) -> Result<(), Failure> {

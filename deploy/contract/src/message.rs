@@ -51,6 +51,9 @@ pub enum ToServer {
     Status,
     /// Command: closes hosts for maintenance, or opens them. The answer is `Done`.
     Maintenance(MaintenanceOrder),
+    /// Command: asks to import every app of the site file as it is now, in workers started for nothing else. One
+    /// [`FromServer::Progress`] for each app, then [`FromServer::Imported`].
+    CheckImports,
     /// Command: asks what every worker is doing: one [`FromServer::Inspected`] for each, then [`FromServer::Status`].
     Inspect {
         /// Whether with the whole stack of each request.
@@ -108,6 +111,13 @@ pub enum FromServer {
     },
     /// Command: the answer to [`ToServer::Status`].
     Status(StatusReport),
+    /// Command: the end of the answer to [`ToServer::CheckImports`].
+    Imported {
+        /// The account under which apps run.
+        account: String,
+        /// Whether all of them could be imported; false as well if the site file is wrong.
+        good: bool,
+    },
     /// Command: a worker's part of the answer to [`ToServer::Inspect`].
     Inspected(WorkerReport),
     /// Command: the end of a reload, or of a [`ToServer::Maintenance`].

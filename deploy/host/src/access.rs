@@ -115,6 +115,13 @@ impl Rule {
     }
 }
 
+impl Entry {
+    /// Whether it is for everybody who has an account on this machine.
+    pub fn is_for_everybody(&self) -> bool {
+        sys::access::is_everybody(&self.id)
+    }
+}
+
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let may = match self.rights {

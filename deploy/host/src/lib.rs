@@ -23,8 +23,9 @@
 //! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
 //! | `access::{describe, protect, ids, is_system, is_everybody}` | who may use a file |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
-//! | `service::{install, remove, start, stop, reload, state, journal_command}` | services, for the command |
+//! | `service::{install, remove, start, stop, reload, state, settings, journal_command}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
+//! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, is_clock_synchronised, firewall, command_as, may_use, protect_command, grant_command, SCANS_FILES}` | what `tidegate doctor` asks |
 //! | `trust`, `trusted` | accounts that may connect to our local sockets |
 //! | `DISK_THREAD_IDLE` | how long a thread without work stays |
 //! | `LEAST_IO_THREADS` | threads that wait for sockets, at least |
@@ -35,6 +36,7 @@ mod child;
 mod endpoint;
 pub mod file;
 mod local;
+pub mod machine;
 mod program;
 #[cfg(any(windows, test))]
 mod sddl;
@@ -61,9 +63,9 @@ pub use program::{
     beside_executable, environment_pythons, find_program, program_name, python_names, venv_python, worker_library_names,
 };
 pub use service::{
-    Event, Installed, Progress, Service, ServiceState, install_services, journal_command, reload_service,
-    remove_service, report_event, run_as_service, service_account, service_name, service_state, start_service,
-    stderr_leads_nowhere, stop_service, tell_service_manager,
+    Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType, install_services, journal_command,
+    reload_service, remove_service, report_event, run_as_service, service_account, service_name, service_settings,
+    service_state, start_service, stderr_leads_nowhere, stop_service, tell_service_manager,
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use tcp::listen_tcp;

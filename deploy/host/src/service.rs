@@ -69,6 +69,28 @@ pub enum ServiceState {
     },
 }
 
+/// How the system starts a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartType {
+    /// With the system.
+    Automatic,
+    /// When somebody asks for it.
+    Manual,
+    /// Never.
+    Disabled,
+}
+
+/// A service as it is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// The account that it runs under.
+    pub account: String,
+    /// How it is started.
+    pub start: StartType,
+    /// Its program and arguments, as the system has them.
+    pub command: String,
+}
+
 /// How far a program that runs as a service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -117,6 +139,11 @@ pub fn reload_service(name: &str) -> io::Result<()> {
 /// What a service does.
 pub fn service_state(name: &str) -> io::Result<ServiceState> {
     sys::service::state(name)
+}
+
+/// How a service is installed; `None` if it is not.
+pub fn service_settings(name: &str) -> io::Result<Option<ServiceSettings>> {
+    sys::service::settings(name)
 }
 
 /// Runs `program` as the service `name`: its exit code becomes the service's. Fails where the system's

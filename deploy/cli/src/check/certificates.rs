@@ -6,7 +6,7 @@ use std::error::Error;
 use tidegate_certs::{Certificate, Staple, Validity};
 use tidegate_site::Site;
 
-use super::{Report, Verdict};
+use crate::finding::{Report, Verdict};
 
 /// Checks everything that TLS needs, at a time in seconds since 1970.
 pub(super) fn check(site: &Site, now: i64, report: &mut Report) {

@@ -4,6 +4,7 @@ pub(crate) mod access;
 mod child;
 mod file;
 mod guard;
+pub(crate) mod machine;
 pub(crate) mod port;
 pub(crate) mod service;
 mod signal;

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use super::unit;
 use crate::context;
-use crate::service::{Event, Installed, Progress, Service, ServiceState};
+use crate::service::{Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType};
 
 /// Where an administrator's units are.
 const UNITS: &str = "/etc/systemd/system";
@@ -142,6 +142,30 @@ pub(crate) fn state(name: &str) -> io::Result<ServiceState> {
     Ok(parse_state(&run_for_output(&mut ask)?))
 }
 
+pub(crate) fn settings(name: &str) -> io::Result<Option<ServiceSettings>> {
+    let mut ask = Command::new("systemctl");
+    ask.args(["show", "--property=LoadState,User,UnitFileState,ExecStart", name]);
+    Ok(parse_settings(&run_for_output(&mut ask)?))
+}
+
+fn parse_settings(shown: &str) -> Option<ServiceSettings> {
+    let value = |key: &str| shown.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    if value("LoadState") == Some("not-found") {
+        return None;
+    }
+    let account = value("User").filter(|user| !user.is_empty()).unwrap_or("root").to_owned();
+    let start = match value("UnitFileState").unwrap_or_default() {
+        "enabled" | "enabled-runtime" | "linked" | "alias" | "generated" => StartType::Automatic,
+        "masked" | "masked-runtime" => StartType::Disabled,
+        _ => StartType::Manual,
+    };
+    // `{ path=/usr/bin/x ; argv[]=/usr/bin/x --config /srv/tidegate.yaml ; ... }`
+    let command = value("ExecStart").unwrap_or_default();
+    let command = command.split_once("argv[]=").map_or(command, |(_, rest)| rest);
+    let command = command.split_once(" ; ").map_or(command, |(command, _)| command).to_owned();
+    Some(ServiceSettings { account, start, command })
+}
+
 fn parse_state(shown: &str) -> ServiceState {
     let value =
         |key: &str| shown.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default();
@@ -178,6 +202,21 @@ fn run_for_output(command: &mut Command) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_a_unit_is_installed_is_read() {
+        let shown = "LoadState=loaded\nUser=tidegate\nUnitFileState=enabled\n\
+                     ExecStart={ path=/usr/bin/x ; argv[]=/usr/bin/x --config /srv/a b.yaml ; ignore_errors=no ; pid=0 }";
+        let expected = ServiceSettings {
+            account: "tidegate".to_owned(),
+            start: StartType::Automatic,
+            command: "/usr/bin/x --config /srv/a b.yaml".to_owned(),
+        };
+        assert_eq!(parse_settings(shown), Some(expected));
+        let plain = parse_settings("LoadState=loaded\nUser=\nUnitFileState=disabled\nExecStart=").unwrap();
+        assert_eq!((plain.account.as_str(), plain.start), ("root", StartType::Manual));
+        assert_eq!(parse_settings("LoadState=not-found\nUser="), None);
+    }
 
     #[test]
     fn what_systemctl_shows_is_read() {

@@ -5,6 +5,7 @@ mod account;
 mod child;
 mod event_log;
 mod file;
+pub(crate) mod machine;
 mod pipe;
 pub(crate) mod port;
 mod security;

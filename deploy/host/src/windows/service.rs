@@ -22,7 +22,7 @@ use windows_sys::Win32::Foundation::{ERROR_FAILED_SERVICE_CONTROLLER_CONNECT, ER
 use windows_sys::Win32::System::Services::{ControlService, SERVICE_CONTROL_PARAMCHANGE, SERVICE_STATUS};
 
 use super::event_log;
-use crate::service::{Event, Installed, Progress, Service, ServiceState};
+use crate::service::{Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType};
 use crate::{Signal, context};
 
 /// Restarts after a failure, then again after the last of these. A web application that cannot start is tried for
@@ -352,6 +352,24 @@ pub(crate) fn state(name: &str) -> io::Result<ServiceState> {
         },
         _ => ServiceState::Running { pid: status.process_id.unwrap_or_default() },
     })
+}
+
+pub(crate) fn settings(name: &str) -> io::Result<Option<ServiceSettings>> {
+    let service = match open(name, ServiceAccess::QUERY_CONFIG) {
+        Ok(service) => service,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let config = service.query_config().map_err(|error| about(name, "failed to ask for", error))?;
+    Ok(Some(ServiceSettings {
+        account: config.account_name.unwrap_or_default().to_string_lossy().into_owned(),
+        start: match config.start_type {
+            ServiceStartType::Disabled => StartType::Disabled,
+            ServiceStartType::OnDemand => StartType::Manual,
+            _ => StartType::Automatic,
+        },
+        command: config.executable_path.to_string_lossy().into_owned(),
+    }))
 }
 
 /// ERROR_SERVICE_NEVER_STARTED.

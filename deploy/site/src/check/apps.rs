@@ -103,6 +103,7 @@ fn plain(name: &str, wsgi: String, base: &Base) -> App {
         warm_up: pool.warm_up,
         threads: Threads { min: defaults::THREADS_MIN, max: defaults::THREADS_MAX },
         environment: BTreeMap::new(),
+        environment_file: None,
         request_timeout: defaults::REQUEST_TIMEOUT,
         stream_idle_timeout: defaults::STREAM_IDLE_TIMEOUT,
         timeout_grace: defaults::TIMEOUT_GRACE,
@@ -158,6 +159,7 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
     };
     steady?;
     let (pool, diagnosis) = (pool?, diagnosis?);
+    let (environment, environment_file) = environment?;
     Some(App {
         name: default.name,
         wsgi: wsgi?,
@@ -169,7 +171,8 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
         memory_limit: pool.memory_limit,
         warm_up: pool.warm_up,
         threads: threads?,
-        environment: environment?,
+        environment,
+        environment_file,
         request_timeout: request_timeout?,
         stream_idle_timeout: stream_idle_timeout?,
         timeout_grace: timeout_grace?,

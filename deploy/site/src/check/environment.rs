@@ -2,7 +2,7 @@
 //! may be secrets: no message ever holds one, nor a line of the file.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::check::paths::Base;
 use crate::error::{Problem, Problems};
@@ -12,18 +12,18 @@ use crate::syntax;
 const NAME: &str = "a name of letters, digits and _ that does not start with a digit";
 const LINE: &str = "expected NAME=VALUE, # COMMENT or an empty line";
 
-/// Both, merged: `environment` wins.
-pub(crate) fn read(table: &Table<'_>, base: &Base) -> Option<BTreeMap<String, String>> {
+/// Both, merged: `environment` wins. And the file.
+pub(crate) fn read(table: &Table<'_>, base: &Base) -> Option<(BTreeMap<String, String>, Option<PathBuf>)> {
     let from_file = table
-        .read("environment_file", Some(BTreeMap::new()), |node| {
+        .read("environment_file", Some((BTreeMap::new(), None)), |node| {
             let path = base.file(&node, "a file of NAME=VALUE lines")?;
-            Some(load(&path, &node, table.problems()))
+            Some(load(&path, &node, table.problems()).map(|variables| (variables, Some(path))))
         })
         .flatten();
     let given = table.read("environment", BTreeMap::new(), |node| variables(&node));
-    let mut all = from_file?;
+    let (mut all, file) = from_file?;
     all.extend(given?);
-    Some(all)
+    Some((all, file))
 }
 
 fn variables(node: &Node<'_>) -> Option<BTreeMap<String, String>> {

@@ -38,6 +38,7 @@ fn a_file_with_one_app_is_enough() {
         processes: 1,
         threads: Threads { min: 4, max: 64 },
         environment: Default::default(),
+        environment_file: None,
         request_timeout: seconds(30),
         stream_idle_timeout: seconds(60),
         timeout_grace: seconds(5),
@@ -269,6 +270,7 @@ log: { level: debug, access: no, format: json }
     let environment: Vec<(&str, &str)> =
         shop.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(environment, [("EMPTY", ""), ("ONLY_FILE", "1"), ("PORT", "8000"), ("TOKEN", "from-yaml")]);
+    assert_eq!(shop.environment_file.as_ref().and_then(|file| file.file_name()), Some("secrets.env".as_ref()));
     assert_eq!(
         [shop.request_timeout, shop.stream_idle_timeout, shop.timeout_grace, shop.start_timeout, shop.drain_timeout],
         [31, 61, 6, 62, 32].map(seconds)

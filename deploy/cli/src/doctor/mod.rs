@@ -1,0 +1,95 @@
+//! `tidegate doctor`: one list of what is right and wrong with a site, its services and the machine they run on, each
+//! problem with the next step. It begins with all that `tidegate check` looks at. It changes nothing, and guesses
+//! nothing: what the system does not tell is said to be unknown.
+
+mod firewall;
+mod imports;
+mod machine;
+mod rights;
+mod room;
+mod services;
+mod workers;
+
+use std::path::Path;
+
+use tidegate_site::{ConfigError, Site};
+
+use self::services::Services;
+use crate::args;
+use crate::failure::{BAD_CONFIGURATION, Failure};
+use crate::finding::{Form, Report, Verdict};
+use crate::style::Style;
+
+/// Runs the command.
+pub(crate) async fn run(config: &Path, arguments: &args::Doctor, style: Style) -> Result<(), Failure> {
+    let mut report = Report::new(if arguments.json { Form::Json } else { Form::Steps }, style);
+    let outcome = match tidegate_site::load(config) {
+        Ok(site) => examine(&site, arguments, &mut report).await,
+        Err(error) => wrong_file(config, &error, arguments, &mut report),
+    };
+    if arguments.json {
+        println!("{:#}", report.json());
+    }
+    outcome?;
+    let summary = report.summary();
+    if report.count(Verdict::Problem) == 0 {
+        if !arguments.json {
+            let warnings = summary.map(|warnings| format!(", {warnings}")).unwrap_or_default();
+            println!("\n{}{warnings}", style.good("no problem"));
+        }
+        return Ok(());
+    }
+    Err(Failure::new(summary.unwrap_or_default()).next("do the first problem's next step, then run this again"))
+}
+
+async fn examine(site: &Site, arguments: &args::Doctor, report: &mut Report) -> Result<(), Failure> {
+    let running = crate::check::look(site, report).await;
+    let services = Services::look(Some(site), &arguments.set, report);
+    if arguments.no_import {
+        report.good("apps", "not imported (--no-import)");
+    } else {
+        imports::look(site, &services, running.is_some(), report).await?;
+    }
+    workers::look(running.as_ref(), report);
+    rights::look(site, &services, report);
+    room::look(site, &services, report);
+    machine::clock(site, report);
+    machine::open_files(site, &services, running.as_ref(), report);
+    firewall::look(site, report)?;
+    antivirus(site, report)
+}
+
+/// Nothing but the services can be looked at then.
+fn wrong_file(
+    config: &Path,
+    error: &ConfigError,
+    arguments: &args::Doctor,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let failure = Failure::configuration(config, error);
+    for problem in error.problems() {
+        report.problem("site file", problem, failure.next_step());
+    }
+    Services::look(None, &arguments.set, report);
+    Err(Failure::new(report.summary().unwrap_or_default())
+        .next("correct the site file first: most of the rest is known only then")
+        .exit_with(BAD_CONFIGURATION))
+}
+
+/// Scanners that open every file after us cost much and say nothing; all that can be said is where that would matter.
+fn antivirus(site: &Site, report: &mut Report) -> Result<(), Failure> {
+    if !tidegate_host::machine::scans_files() {
+        return Ok(());
+    }
+    let programs = crate::up::program("tidegate-proxy")?;
+    let mut places = vec![programs.parent().unwrap_or(&programs), &*site.state_dir, &*site.limits.buffer.directory];
+    places.extend(site.apps.iter().map(|app| &*app.directory));
+    places.dedup();
+    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    let text = format!(
+        "not looked at; where a scanner makes starts or requests slow, exclude {} (docs/antivirus.md)",
+        places.join(", ")
+    );
+    report.good("antivirus", text);
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Who may use what the site file names: secrets are nobody's business but the services', and the services' accounts may
+//! use what they need.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tidegate_host::machine;
+use tidegate_site::{CertificateSource, PfxPassword, Site, Target};
+
+use super::services::Services;
+use crate::finding::Report;
+
+const TOPIC: &str = "rights";
+
+/// Looks at them.
+pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
+    let server = services.server.as_ref().map(|settings| settings.account.as_str());
+    let proxy = services.proxy.as_ref().map(|settings| settings.account.as_str());
+    let (mut kept, mut open) = (0, 0);
+    for (path, (what, account)) in secrets(site, server, proxy) {
+        match tidegate_host::access::describe(path) {
+            Ok(access) => match access.entries.iter().find(|entry| entry.is_for_everybody() && entry.rights.read) {
+                Some(entry) => {
+                    open += 1;
+                    report.problem(
+                        TOPIC,
+                        format_args!("{what} {}: {entry}", path.display()),
+                        machine::protect_command(path, account),
+                    );
+                }
+                None => kept += 1,
+            },
+            Err(error) => report.good(TOPIC, format_args!("unknown: {error}")),
+        }
+    }
+    if kept > 0 && open == 0 {
+        report.good(TOPIC, format_args!("what is secret ({kept}) is kept from others"));
+    }
+    for (account, needs) in [(server, of_server(site)), (proxy, of_proxy(site))] {
+        let Some(account) = account else { continue };
+        look_at(account, &needs, report);
+    }
+}
+
+/// Whether an account may use what it needs.
+fn look_at(account: &str, needs: &BTreeMap<&Path, bool>, report: &mut Report) {
+    let (mut known, mut refused) = (0, 0);
+    for (&path, &write) in needs.iter().filter(|(path, _)| path.exists()) {
+        match machine::may_use(account, path, write) {
+            Some(true) => known += 1,
+            Some(false) => {
+                refused += 1;
+                let what = if write { "write to" } else { "read" };
+                report.problem(
+                    TOPIC,
+                    format_args!("{account} may not {what} {}", path.display()),
+                    machine::grant_command(path, account, write),
+                );
+            }
+            None => {}
+        }
+    }
+    if refused == 0 && known > 0 {
+        report.good(TOPIC, format_args!("{account} may use the {known} files and directories that it needs"));
+    } else if refused == 0 && known == 0 {
+        report.good(TOPIC, format_args!("unknown what {account} may use: run this as administrator (root)"));
+    }
+}
+
+/// Each secret, what it is, and whose.
+fn secrets<'a>(
+    site: &'a Site,
+    server: Option<&'a str>,
+    proxy: Option<&'a str>,
+) -> BTreeMap<&'a Path, (&'static str, Option<&'a str>)> {
+    let mut found = BTreeMap::new();
+    for app in &site.apps {
+        if let Some(path) = &app.environment_file {
+            found.insert(path.as_path(), ("the environment_file", server));
+        }
+    }
+    for certificate in &site.certificates {
+        match &certificate.source {
+            CertificateSource::Pem { key, .. } => drop(found.insert(key.as_path(), ("the key", proxy))),
+            CertificateSource::Pfx { file, password } => {
+                found.insert(file.as_path(), ("the certificate with its key", proxy));
+                if let PfxPassword::File(path) = password {
+                    found.insert(path.as_path(), ("the password", proxy));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What the app server's account uses, and whether it writes there.
+fn of_server(site: &Site) -> BTreeMap<&Path, bool> {
+    let apps = site.apps.iter();
+    let read = apps.flat_map(|app| [Some(&app.directory), app.environment_file.as_ref()]).flatten();
+    of_both(site).chain(read.map(|path| (path.as_path(), false))).collect()
+}
+
+/// What the proxy's account uses.
+fn of_proxy(site: &Site) -> BTreeMap<&Path, bool> {
+    let routes = site.hosts.iter().flat_map(|host| &host.routes);
+    let roots = routes.filter_map(|route| match &route.target {
+        Target::Files(files) => Some(files.root.as_path()),
+        _ => None,
+    });
+    let certificates = site.certificates.iter().flat_map(|certificate| certificate.files()).map(|path| path.as_path());
+    let read = roots.chain(certificates).map(|path| (path, false));
+    let buffers = std::iter::once((site.limits.buffer.directory.as_path(), true));
+    of_both(site).chain(read).chain(buffers).collect()
+}
+
+fn of_both(site: &Site) -> impl Iterator<Item = (&Path, bool)> {
+    [(site.file.as_path(), false), (site.state_dir.as_path(), true)].into_iter()
+}

@@ -1,0 +1,124 @@
+//! A machine's own figures on Linux.
+
+use std::ffi::{CString, OsString};
+use std::fs;
+use std::io;
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::find_program;
+use crate::machine::Firewall;
+
+pub(crate) const SCANS_FILES: bool = false;
+
+pub(crate) fn own_account() -> Option<String> {
+    let output = Command::new("id").arg("-un").output().ok()?;
+    let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    Some(if name.is_empty() { format!("user {}", unsafe { libc::geteuid() }) } else { name })
+}
+
+pub(crate) fn is_administrator() -> bool {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+pub(crate) fn free_space(path: &Path) -> io::Result<u64> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: a structure of numbers, for which zeroes are valid.
+    let mut told: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path ends in NUL, and `told` is writable.
+    if unsafe { libc::statvfs(path.as_ptr(), &mut told) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(told.f_bavail.saturating_mul(told.f_frsize))
+}
+
+pub(crate) fn file_limit(pid: Option<u32>) -> Option<u64> {
+    let process = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    parse_file_limit(&fs::read_to_string(format!("/proc/{process}/limits")).ok()?)
+}
+
+/// The hard limit: programs raise theirs to it.
+fn parse_file_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_ascii_whitespace().nth(1)? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    }
+}
+
+pub(crate) fn excluded_ports() -> Vec<RangeInclusive<u16>> {
+    Vec::new()
+}
+
+pub(crate) fn is_clock_synchronised() -> Option<bool> {
+    let mut ask = Command::new(find_program("timedatectl")?);
+    let output = ask.args(["show", "--property=NTPSynchronized", "--value"]).output().ok()?;
+    match String::from_utf8_lossy(&output.stdout).trim() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// There are several, none of which has to be there.
+pub(crate) fn firewall() -> io::Result<Option<Firewall>> {
+    Ok(None)
+}
+
+pub(crate) fn command_as(account: &str, program: &Path) -> Option<(PathBuf, Vec<OsString>)> {
+    if !is_administrator() {
+        return None;
+    }
+    Some((find_program("runuser")?, vec!["-u".into(), account.into(), "--".into(), program.into()]))
+}
+
+/// Asked of the kernel under that account, so that groups and the directories above count.
+pub(crate) fn may_use(account: &str, path: &Path, write: bool) -> Option<bool> {
+    let (program, mut arguments) = command_as(account, &find_program("test")?)?;
+    arguments.extend([if write { "-w" } else { "-r" }.into(), path.into()]);
+    Some(Command::new(program).args(arguments).output().ok()?.status.success())
+}
+
+pub(crate) fn protect_command(path: &Path, _account: Option<&str>) -> String {
+    format!("`chmod o-rwx '{}'`", path.display())
+}
+
+pub(crate) fn grant_command(path: &Path, account: &str, write: bool) -> String {
+    let path = path.display();
+    if write {
+        format!("`chown -R {account}: '{path}'`")
+    } else {
+        format!(
+            "`chgrp {account} '{path}' && chmod g+r '{path}'`, and `chmod` the directories above it so that {account} may pass"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hard_limit_of_open_files_is_found() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max processes             63432                63432                processes \n\
+                      Max open files            1024                 524288               files     \n";
+        assert_eq!(parse_file_limit(limits), Some(524_288));
+        assert_eq!(
+            parse_file_limit("Max open files            1024                 unlimited            files"),
+            Some(u64::MAX)
+        );
+        assert!(file_limit(None).is_some());
+        assert_eq!(parse_file_limit(""), None);
+    }
+
+    #[test]
+    fn a_disk_tells_its_free_space() {
+        assert!(free_space(Path::new("/")).is_ok());
+        assert_eq!(free_space(Path::new("/no such place")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
