@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: &Arguments) -> u8 {
-    let site = match tidegate_site::load(&arguments.config) {
+    let site = match tidegate_site::load_as(&arguments.config, tidegate_site::Reader::AppServer) {
         Ok(site) => site,
         Err(error) => {
             eprintln!("tidegate-appserver: {error}");

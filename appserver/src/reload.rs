@@ -229,7 +229,8 @@ pub(crate) async fn catch_up(running: &Site, session: u64, ground: &Ground) -> R
 async fn load(running: &Site) -> Result<Arc<Site>, ReloadError> {
     let file = running.file.clone();
     let work = move || {
-        let site = tidegate_site::load(&file).map_err(|error| ReloadError::Config(error.to_string()))?;
+        let site = tidegate_site::load_as(&file, tidegate_site::Reader::AppServer)
+            .map_err(|error| ReloadError::Config(error.to_string()))?;
         for app in &site.apps {
             python::find(app).map_err(|error| ReloadError::Python { app: Arc::clone(&app.name), error })?;
         }

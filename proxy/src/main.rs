@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: Arguments) -> u8 {
-    let site = match tidegate_site::load(&arguments.config) {
+    let site = match tidegate_site::load_as(&arguments.config, tidegate_site::Reader::Proxy) {
         Ok(site) => site,
         Err(problems) => {
             eprintln!("{problems}");

@@ -115,7 +115,8 @@ impl Reload {
     ) -> Result<Prepared, String> {
         let (file, digest, reload) = (file.to_owned(), digest.to_owned(), Arc::clone(self));
         let prepared = spawn_blocking(move || {
-            let site = tidegate_site::load(&file).map_err(|error| error.to_string())?;
+            let site =
+                tidegate_site::load_as(&file, tidegate_site::Reader::Proxy).map_err(|error| error.to_string())?;
             if site.digest != digest {
                 return Err(format!("{} changed while it was being reloaded: try again", site.file.display()));
             }

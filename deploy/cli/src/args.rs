@@ -159,6 +159,10 @@ pub(crate) struct ServiceInstall {
     #[arg(long)]
     pub(crate) delayed: bool,
 
+    /// Leave the permissions of `state_dir`, keys and environment files as they are.
+    #[arg(long)]
+    pub(crate) keep_permissions: bool,
+
     /// Start them now.
     #[arg(long, conflicts_with = "unit_dir")]
     pub(crate) start: bool,

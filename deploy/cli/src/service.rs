@@ -1,6 +1,8 @@
 //! `tidegate service`: installs the pair as services of the system and drives them. What a service is on which system
 //! is known to `tidegate_host` alone.
 
+mod places;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,10 +65,22 @@ fn install(site: &Site, arguments: &args::ServiceInstall, style: Style) -> Resul
     for line in &installed.warnings {
         eprintln!("{} {line}", style.warning("warning:"));
     }
+    if arguments.unit_dir.is_none() && !arguments.keep_permissions {
+        places::protect(site, &accounts(arguments), style);
+    }
     if arguments.unit_dir.is_none() && !arguments.start {
         println!("start them with `tidegate service start`");
     }
     Ok(())
+}
+
+/// Under which each service runs.
+fn accounts(arguments: &args::ServiceInstall) -> places::Accounts {
+    let of = |part: &str| {
+        let usual = || tidegate_host::usual_service_account(&name(&arguments.set, part));
+        arguments.account.clone().unwrap_or_else(usual)
+    };
+    places::Accounts { server: of(PARTS[0]), proxy: of(PARTS[1]) }
 }
 
 /// Both services, as this site needs them.

@@ -52,11 +52,20 @@ pub struct Access {
     pub entries: Vec<Entry>,
 }
 
+/// Who may use a place, before it was protected and since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Before.
+    pub before: Access,
+    /// Now.
+    pub after: Access,
+}
+
 /// Lets the accounts of `rule` use a file or directory, and what is below it.
 ///
 /// On Windows they are from then on the only ones, beside SYSTEM and Administrators. On Unix others lose every right;
 /// owner and group stay. Says what was changed; nothing if nothing had to be.
-pub fn protect(path: &Path, rule: &Rule) -> io::Result<Option<String>> {
+pub fn protect(path: &Path, rule: &Rule) -> io::Result<Option<Changed>> {
     let before = describe(path)?;
     if before.is_protected && before.strangers(rule)?.is_empty() && before.missing(rule)?.is_empty() {
         return Ok(None);
@@ -64,7 +73,7 @@ pub fn protect(path: &Path, rule: &Rule) -> io::Result<Option<String>> {
     sys::access::protect(path, rule)
         .map_err(|error| crate::context(error, format_args!("failed to protect {}", path.display())))?;
     let after = describe(path)?;
-    Ok((before != after).then(|| format!("{}, before: {}", after.text, before.text)))
+    Ok((before != after).then_some(Changed { before, after }))
 }
 
 /// Who may use a file or directory now.
@@ -122,6 +131,15 @@ impl Entry {
     }
 }
 
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, entry) in self.entries.iter().enumerate() {
+            write!(f, "{}{entry}", if number == 0 { "" } else { ", " })?;
+        }
+        if self.entries.is_empty() { f.write_str("nobody may use it") } else { Ok(()) }
+    }
+}
+
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let may = match self.rights {
@@ -131,5 +149,25 @@ impl fmt::Display for Entry {
             Rights { read: false, write: false } => "may neither read nor write",
         };
         write!(f, "{} {may}", self.account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_use_a_place_reads_as_a_sentence() {
+        let entry = |account: &str, read, write| Entry {
+            account: account.to_owned(),
+            id: account.to_owned(),
+            rights: Rights { read, write },
+            inherited: false,
+        };
+        let entries = vec![entry("SYSTEM", true, true), entry("Users", true, false), entry("drop", false, true)];
+        let access = Access { text: String::new(), is_protected: true, entries };
+        assert_eq!(access.to_string(), "SYSTEM may read and write, Users may read, drop may write");
+        let nobody = Access { entries: Vec::new(), ..access };
+        assert_eq!(nobody.to_string(), "nobody may use it");
     }
 }

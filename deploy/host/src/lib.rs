@@ -65,7 +65,7 @@ pub use program::{
 pub use service::{
     Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType, install_services, journal_command,
     reload_service, remove_service, report_event, run_as_service, service_account, service_name, service_settings,
-    service_state, start_service, stderr_leads_nowhere, stop_service, tell_service_manager,
+    service_state, start_service, stderr_leads_nowhere, stop_service, tell_service_manager, usual_service_account,
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use tcp::listen_tcp;

@@ -110,6 +110,11 @@ pub fn service_account(name: &str) -> Option<String> {
     sys::service::own_account(name)
 }
 
+/// The account of a service of this name for which none is chosen.
+pub fn usual_service_account(name: &str) -> String {
+    sys::service::usual_account(name)
+}
+
 /// Installs services that start with the system. With `files_only` nothing but their files are written, into
 /// that directory, for packages (Linux).
 pub fn install_services(services: &[Service], files_only: Option<&Path>) -> io::Result<Installed> {

@@ -11,6 +11,8 @@ mod error;
 pub mod interpreter;
 mod place;
 mod raw;
+mod reader;
+mod secrets;
 mod suggest;
 mod syntax;
 mod units;
@@ -26,7 +28,7 @@ pub mod fuzz {
 
     fn read(bytes: &[u8]) -> Result<Site, ConfigError> {
         let file = PathBuf::from("/fuzz/tidegate.yaml");
-        crate::of_bytes(&file, file.clone(), bytes)
+        crate::of_bytes(&file, file.clone(), bytes, crate::Reader::Command)
     }
 
     /// Any bytes are a site, or there is a reason.
@@ -48,11 +50,18 @@ use std::path::Path;
 
 pub use checked::*;
 pub use error::{ConfigError, Problem};
+pub use reader::Reader;
+pub use secrets::Secret;
 use tidegate_host::Endpoint;
 pub use units::duration as parse_duration;
 
-/// Reads and checks a site file.
+/// Reads and checks a site file with everything that it names.
 pub fn load(file: &Path) -> Result<Site, ConfigError> {
+    load_as(file, Reader::Command)
+}
+
+/// Reads and checks a site file, without the secrets of others.
+pub fn load_as(file: &Path, reader: Reader) -> Result<Site, ConfigError> {
     let read = place::canonical(file).and_then(|path| Ok((std::fs::read(&path)?, path)));
     let (bytes, path) = match read {
         Ok(read) => read,
@@ -60,15 +69,19 @@ pub fn load(file: &Path) -> Result<Site, ConfigError> {
             return Err(ConfigError::of_file(file, format!("cannot be read: {error}")));
         }
     };
-    of_bytes(file, path, &bytes)
+    of_bytes(file, path, &bytes, reader)
 }
 
 /// The site of a file's bytes; messages name the file as the operator did.
-fn of_bytes(file: &Path, path: std::path::PathBuf, bytes: &[u8]) -> Result<Site, ConfigError> {
+fn of_bytes(file: &Path, path: std::path::PathBuf, bytes: &[u8], reader: Reader) -> Result<Site, ConfigError> {
     let value = syntax::parse(file, bytes)?;
     let problems = error::Problems::new(file);
-    let origin =
-        check::Origin { instance: place::instance(&path), file: path, digest: place::hexadecimal_digest(bytes) };
+    let origin = check::Origin {
+        instance: place::instance(&path),
+        file: path,
+        digest: place::hexadecimal_digest(bytes),
+        reader,
+    };
     let site = check::site(&raw::Node::root(&value, &problems), origin);
     let problems = problems.into_inner();
     match site {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tidegate_host::machine;
-use tidegate_site::{CertificateSource, PfxPassword, Site, Target};
+use tidegate_site::{Reader, Secret, Site, Target};
 
 use super::services::Services;
 use crate::finding::Report;
@@ -17,7 +17,8 @@ pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
     let server = services.server.as_ref().map(|settings| settings.account.as_str());
     let proxy = services.proxy.as_ref().map(|settings| settings.account.as_str());
     let (mut kept, mut open) = (0, 0);
-    for (path, (what, account)) in secrets(site, server, proxy) {
+    for Secret { what, file: path, reader } in &site.secrets() {
+        let account = if *reader == Reader::AppServer { server } else { proxy };
         match tidegate_host::access::describe(path) {
             Ok(access) => match access.entries.iter().find(|entry| entry.is_for_everybody() && entry.rights.read) {
                 Some(entry) => {
@@ -65,32 +66,6 @@ fn look_at(account: &str, needs: &BTreeMap<&Path, bool>, report: &mut Report) {
     } else if refused == 0 && known == 0 {
         report.good(TOPIC, format_args!("unknown what {account} may use: run this as administrator (root)"));
     }
-}
-
-/// Each secret, what it is, and whose.
-fn secrets<'a>(
-    site: &'a Site,
-    server: Option<&'a str>,
-    proxy: Option<&'a str>,
-) -> BTreeMap<&'a Path, (&'static str, Option<&'a str>)> {
-    let mut found = BTreeMap::new();
-    for app in &site.apps {
-        if let Some(path) = &app.environment_file {
-            found.insert(path.as_path(), ("the environment_file", server));
-        }
-    }
-    for certificate in &site.certificates {
-        match &certificate.source {
-            CertificateSource::Pem { key, .. } => drop(found.insert(key.as_path(), ("the key", proxy))),
-            CertificateSource::Pfx { file, password } => {
-                found.insert(file.as_path(), ("the certificate with its key", proxy));
-                if let PfxPassword::File(path) = password {
-                    found.insert(path.as_path(), ("the password", proxy));
-                }
-            }
-        }
-    }
-    found
 }
 
 /// What the app server's account uses, and whether it writes there.

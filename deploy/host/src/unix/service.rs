@@ -29,6 +29,10 @@ pub(crate) fn own_account(_name: &str) -> Option<String> {
     None
 }
 
+pub(crate) fn usual_account(_name: &str) -> String {
+    ACCOUNT.to_owned()
+}
+
 /// systemd starts a service like any other process.
 pub(crate) fn run(_name: &str, program: Program) -> io::Result<u8> {
     Ok(program())

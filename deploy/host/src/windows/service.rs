@@ -69,7 +69,11 @@ pub(crate) fn name(set: &str, part: &str) -> String {
 
 /// It exists with the service and has no password.
 pub(crate) fn own_account(name: &str) -> Option<String> {
-    Some(format!(r"NT SERVICE\{name}"))
+    Some(usual_account(name))
+}
+
+pub(crate) fn usual_account(name: &str) -> String {
+    format!(r"NT SERVICE\{name}")
 }
 
 pub(crate) fn run(name: &str, program: Program) -> io::Result<u8> {

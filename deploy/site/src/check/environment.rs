@@ -12,16 +12,15 @@ use crate::syntax;
 const NAME: &str = "a name of letters, digits and _ that does not start with a digit";
 const LINE: &str = "expected NAME=VALUE, # COMMENT or an empty line";
 
-/// Both, merged: `environment` wins. And the file.
+/// Both, merged: `environment` wins; and the file.
 pub(crate) fn read(table: &Table<'_>, base: &Base) -> Option<(BTreeMap<String, String>, Option<PathBuf>)> {
-    let from_file = table
-        .read("environment_file", Some((BTreeMap::new(), None)), |node| {
-            let path = base.file(&node, "a file of NAME=VALUE lines")?;
-            Some(load(&path, &node, table.problems()).map(|variables| (variables, Some(path))))
-        })
-        .flatten();
+    let from_file = table.read("environment_file", Some((BTreeMap::new(), None)), |node| {
+        let path = base.file(&node, "a file of NAME=VALUE lines")?;
+        let read = base.reader.reads_environments().then(|| load(&path, &node, table.problems()));
+        Some(read.unwrap_or_else(|| Some(BTreeMap::new())).map(|variables| (variables, Some(path))))
+    });
     let given = table.read("environment", BTreeMap::new(), |node| variables(&node));
-    let (mut all, file) = from_file?;
+    let (mut all, file) = from_file??;
     all.extend(given?);
     Some((all, file))
 }

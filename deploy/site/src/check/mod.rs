@@ -25,6 +25,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tidegate_host::Endpoint;
 
+use crate::Reader;
 use crate::checked::Site;
 use crate::defaults;
 use crate::raw::{Node, Table};
@@ -53,11 +54,12 @@ pub(crate) struct Origin {
     pub(crate) file: std::path::PathBuf,
     pub(crate) digest: String,
     pub(crate) instance: String,
+    pub(crate) reader: Reader,
 }
 
 /// The whole file.
 pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
-    let base = Base::of(&origin.file);
+    let base = Base::of(&origin.file, origin.reader);
     let table = root.table(ROOT)?;
     let version = version(&table);
     let state_dir = table

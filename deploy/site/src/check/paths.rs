@@ -3,32 +3,38 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Reader;
 use crate::raw::Node;
 
-/// The directory that relative paths start from.
-pub(crate) struct Base(PathBuf);
+/// The directory that relative paths start from, and who reads what is there.
+pub(crate) struct Base {
+    directory: PathBuf,
+    pub(crate) reader: Reader,
+}
+
+const FILE: &str = "file";
 
 impl Base {
     /// The directory of the site file.
-    pub(crate) fn of(file: &Path) -> Self {
-        Self(file.parent().unwrap_or(file).to_owned())
+    pub(crate) fn of(file: &Path, reader: Reader) -> Self {
+        Self { directory: file.parent().unwrap_or(file).to_owned(), reader }
     }
 
     /// The directory itself.
     pub(crate) fn directory_itself(&self) -> PathBuf {
-        self.0.clone()
+        self.directory.clone()
     }
 
     /// A path as the file gives it, made absolute.
     pub(crate) fn resolve(&self, text: &str) -> PathBuf {
-        let joined = self.0.join(text);
+        let joined = self.directory.join(text);
         std::path::absolute(&joined).unwrap_or(joined)
     }
 
-    /// A file that exists.
+    /// A file that exists, as far as this account may see.
     pub(crate) fn file(&self, node: &Node<'_>, expected: &str) -> Option<PathBuf> {
         let path = self.resolve(node.text(expected)?);
-        self.found(node, path, "file", Path::is_file, expected)
+        self.found(node, path, FILE, Path::is_file, expected)
     }
 
     /// A directory that exists.
@@ -67,6 +73,8 @@ impl Base {
             return Some(path);
         }
         match std::fs::metadata(&path) {
+            // Another account's secret: whoever reads it will say if it is not there.
+            Err(error) if kind == FILE && error.kind() == std::io::ErrorKind::PermissionDenied => Some(path),
             Ok(_) => node.reject(format_args!("{} is not a {kind}: expected {expected}", path.display())),
             Err(error) => node.reject(format_args!("{}: {error}: expected {expected}", path.display())),
         }

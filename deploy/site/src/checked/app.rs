@@ -31,7 +31,7 @@ pub struct App {
     /// Environment of the workers, from `environment_file` and `environment` (which wins). Holds
     /// secrets: never log an `App` or a [`Site`](super::Site) with `{:?}`.
     pub environment: BTreeMap<String, String>,
-    /// The file that some of it is from.
+    /// The file with the secret part of them.
     pub environment_file: Option<PathBuf>,
     /// From dispatch to the response head.
     pub request_timeout: Duration,

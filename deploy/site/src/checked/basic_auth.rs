@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use http::HeaderValue;
 
-/// Names and passwords that a route asks for. There is at least one user.
+/// Names and passwords that a route asks for. The proxy knows at least one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BasicAuth {
     /// The value of WWW-Authenticate.
     pub challenge: HeaderValue,
-    /// The users, by name.
+    /// The file of users.
+    pub users_file: PathBuf,
+    /// The users, by name; none for a reader to whom they are secret.
     pub users: BTreeMap<String, PasswordHash>,
     /// Whether an app gets the Authorization field.
     pub forward: bool,

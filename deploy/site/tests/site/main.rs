@@ -21,4 +21,6 @@ mod redirects;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod traffic;

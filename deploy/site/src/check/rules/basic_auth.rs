@@ -45,10 +45,12 @@ pub(super) fn read(node: &Node<'_>, base: &Base) -> Option<Option<Arc<BasicAuth>
     });
     let users = table.require("users_file", USERS).and_then(|node| {
         let path = base.file(&node, USERS)?;
-        users(&path, &node, &table)
+        let users = if base.reader.reads_users() { users(&path, &node, &table)? } else { BTreeMap::new() };
+        Some((path, users))
     });
     let forward = table.read("forward", defaults::FORWARD_PASSWORD, |node| node.switch());
-    Some(Some(Arc::new(BasicAuth { challenge: challenge??, users: users?, forward: forward? })))
+    let (users_file, users) = users?;
+    Some(Some(Arc::new(BasicAuth { challenge: challenge??, users_file, users, forward: forward? })))
 }
 
 fn challenge(realm: &str) -> Option<HeaderValue> {
