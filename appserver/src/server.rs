@@ -24,8 +24,8 @@ use crate::maintenance::Maintenance;
 use crate::pool::{Ground, Pool, PoolRemote};
 use crate::reload::{self, Prepared, Progress, ReloadError};
 
-/// For the proxy to report that it switched to what it was told.
-pub(crate) const SWITCH_TIMEOUT: Duration = Duration::from_secs(2);
+/// For the proxy to report that it switched to what it was told. A busy machine may take seconds.
+pub(crate) const SWITCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the app server could not run.
 #[derive(Debug, Error)]
@@ -222,7 +222,7 @@ impl Server {
             _ = stopping.wait_for(|stopping| *stopping) => return Err(ReloadError::Stopping),
             prepared = reload::prepare(&site, old, &self.ground, progress) => prepared?,
         };
-        let mut switched = self.ground.link.watch_reports();
+        let mut reports = self.ground.link.watch_reports();
         let (new, old) = match self.commit(&mut prepared) {
             Ok(pools) => pools,
             Err(error) => {
@@ -236,9 +236,18 @@ impl Server {
         for pool in old {
             pool.leave(false).await;
         }
+        let digest = self.running.lock().site.digest.clone();
         drop(one_at_a_time);
         // Whoever asked may rely on the new configuration when told that it is done.
-        if self.ground.link.current() != 0 && time::timeout(SWITCH_TIMEOUT, switched.changed()).await.is_err() {
+        let switched = async {
+            // Renewed certificates are reported in between.
+            while reports.changed().await.is_ok() {
+                if self.ground.link.report().is_none_or(|report| report.digest == digest) {
+                    break;
+                }
+            }
+        };
+        if self.ground.link.current() != 0 && time::timeout(SWITCH_TIMEOUT, switched).await.is_err() {
             tracing::warn!("the proxy has not reported that it switched to the new configuration");
         }
         progress.say("committed; the workers before it drain".to_owned());

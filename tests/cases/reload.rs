@@ -4,9 +4,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tidegate_contract::RestartReason;
+use tidegate_tests::authority::Authority;
+use tidegate_tests::client::Tls;
 use tidegate_tests::program::Finished;
-use tidegate_tests::wait::eventually;
-use tidegate_tests::{Connection, Running, Site};
+use tidegate_tests::wait::{bounded, eventually};
+use tidegate_tests::{Connection, Response, Running, Site};
+use tokio::net::TcpStream;
 
 fn code(version: &str) -> String {
     format!(
@@ -95,6 +98,100 @@ async fn new_code_and_configuration_take_over_without_a_lost_request() {
     running.proxy().log.wait(&["configuration reloaded"]).await;
 }
 
+/// Clients of each kind, requests that they get through at least, and how often everything changes.
+const CLIENTS: usize = if cfg!(windows) { 8 } else { 16 };
+const REQUESTS: u32 = if cfg!(windows) { 2_000 } else { 5_000 };
+const ROUNDS: u32 = 3;
+
+#[tokio::test]
+async fn certificates_routes_and_listeners_change_under_many_clients_and_none_loses_a_request() {
+    const LISTENERS: &str = "{ address: '127.0.0.1:0', protocol: https }, { address: '127.0.0.1:0', protocol: http }";
+    let authority = Authority::new("test");
+    let pairs = [authority.server(&["localhost"]), authority.server(&["localhost"])];
+    let hosts = |round: u32| {
+        format!("[{{ routes: [{{ path: /, app: shop }}, {{ path: /round-{round}, redirect: /found-{round} }}] }}]")
+    };
+    let mut running = Site::new("under load")
+        .file("changing.py", code("one"))
+        .app("shop", "changing:app", &[])
+        .file("site.pem", &pairs[0].certificate)
+        .file("site.key", &pairs[0].key)
+        .set("certificates", "[{ certificate: site.pem, key: site.key }]")
+        .set("tls", "{ watch: 100ms }")
+        .set("listeners", &format!("[{LISTENERS}]"))
+        .set("hosts", &hosts(0))
+        .start()
+        .await;
+    let tls = Tls::trusting(&[&pairs[0].certificate, &pairs[1].certificate]);
+    let (stop, answered) = (AtomicBool::new(false), AtomicU32::new(0));
+    let (http, https) = (running.http_address(), running.https_address());
+    let good = |response: Response| {
+        assert_eq!(response.status, 200, "{response:?}");
+        answered.fetch_add(1, Ordering::Relaxed);
+    };
+    let keep_alive = async || {
+        let mut connection = tls.http1(https, "localhost").await;
+        while !stop.load(Ordering::Relaxed) {
+            good(connection.get("/").await);
+        }
+    };
+    let http2 = async || {
+        let mut connection = tls.http2(https, "localhost").await;
+        while !stop.load(Ordering::Relaxed) {
+            good(connection.get("/").await);
+        }
+    };
+    let anew = async || {
+        while !stop.load(Ordering::Relaxed) {
+            good(tls.http1(https, "localhost").await.get("/").await);
+            good(Connection::plain(http).await.get("/").await);
+        }
+    };
+    let changes = async {
+        let mut round = 0;
+        while round < ROUNDS || answered.load(Ordering::Relaxed) < REQUESTS {
+            round += 1;
+            let pair = &pairs[round as usize % pairs.len()];
+            running.site.put("site.pem", &pair.certificate);
+            running.site.put("site.key", &pair.key);
+            let known = Tls::trusting(&[&pair.certificate]);
+            eventually("the new certificate is presented", async || {
+                known.knows(&tls.http1(https, "localhost").await.presented?).then_some(())
+            })
+            .await;
+
+            running.site.change("hosts", &hosts(round));
+            running.site.write();
+            assert_eq!(reload(&running).await.code, 0);
+            assert_eq!(running.get(&format!("/round-{round}")).await.status, 308);
+            assert_eq!(running.get(&format!("/round-{}", round - 1)).await.status, 200, "the app's again");
+
+            running.site.change("listeners", &format!("[{LISTENERS}, {{ address: '127.0.0.1:0', protocol: http }}]"));
+            running.site.write();
+            assert_eq!(reload(&running).await.code, 0);
+            let listeners = running.status().await.proxy.unwrap().listeners;
+            let added = listeners[2].address.parse().unwrap();
+            assert_eq!(Connection::plain(added).await.get("/").await.status, 200);
+            running.site.change("listeners", &format!("[{LISTENERS}]"));
+            running.site.write();
+            assert_eq!(reload(&running).await.code, 0);
+            eventually("no longer listening", async || {
+                bounded("an answer of the system", TcpStream::connect(added)).await.is_err().then_some(())
+            })
+            .await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        round
+    };
+    let clients = async || {
+        tokio::join!(keep_alive(), http2(), anew());
+    };
+    let (rounds, _) = tokio::join!(changes, futures_util::future::join_all((0..CLIENTS).map(|_| clients())));
+    assert_eq!(running.metric("tidegate_http_failures_total", &[]).await, 0.0);
+    running.wait_metric("tidegate_config_reloads_total", &[("result", "ok")], f64::from(3 * rounds)).await;
+    running.wait_metric("tidegate_certificate_reloads_total", &[("result", "ok")], f64::from(rounds)).await;
+}
+
 #[tokio::test]
 async fn a_request_that_runs_is_finished_by_the_old_worker() {
     let running = Site::new("old").app("shop", "slow:app", &[]).start().await;
@@ -156,7 +253,7 @@ async fn a_new_certificate_is_presented_to_new_connections() {
         .set("certificates", "[{ certificate: site.pem, key: site.key }]")
         .start()
         .await;
-    let tls = tidegate_tests::client::Tls::trusting(&[&old.0, &new.0]);
+    let tls = Tls::trusting(&[&old.0, &new.0]);
     let mut before = tls.http1(running.https_address(), "localhost").await;
     assert_eq!(before.get("/").await.status, 200);
     running.site.put("site.pem", &new.0);

@@ -10,9 +10,11 @@ mod flood;
 mod load;
 mod memory;
 mod nginx;
+mod normal;
 mod pair;
 mod profile;
 mod recycle;
+mod reload;
 mod report;
 mod slow_clients;
 mod slowhttp;
@@ -62,6 +64,11 @@ const MEASUREMENTS: &[Measurement] = &[
         name: "slowhttp",
         shows: "a normal client beside slowhttptest's three modes, 1,000 connections each",
         run: slowhttp::run,
+    },
+    Measurement {
+        name: "reload",
+        shows: "certificates, routes and listeners that change under load, and requests lost: none",
+        run: reload::run,
     },
     Measurement { name: "recycle", shows: "workers replaced under load, and requests lost: none", run: recycle::run },
     Measurement {

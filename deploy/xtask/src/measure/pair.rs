@@ -19,6 +19,7 @@ pub(crate) struct Pair {
     pub(crate) http: u16,
     pub(crate) metrics: u16,
     directory: PathBuf,
+    config: PathBuf,
     appserver: Server,
     proxy: Server,
 }
@@ -33,20 +34,21 @@ impl Pair {
         }
         let (https, http, metrics) = (free_port()?, free_port()?, free_port()?);
         let config = directory.join("tidegate.yaml");
-        std::fs::write(
-            &config,
-            format!(
-                "listeners:\n  - {{ address: \"127.0.0.1:{https}\", protocol: https }}\n  - {{ address: \
-                 \"127.0.0.1:{http}\", protocol: http }}\nmetrics: 127.0.0.1:{metrics}\n{rest}"
-            ),
-        )?;
+        std::fs::write(&config, site([https, http], metrics, rest, None))?;
         let start = |program: &str| -> Result<Server> {
             Server::start(program, command(bench, program, &config)?, Stop::Stdin, &directory)
         };
         let appserver = start("tidegate-appserver")?;
         let mut proxy = start("tidegate-proxy")?;
         proxy.wait_until(|| answers(metrics, "/readyz"))?;
-        Ok(Self { https, http, metrics, directory, appserver, proxy })
+        Ok(Self { https, http, metrics, directory, config, appserver, proxy })
+    }
+
+    /// Replaces the site file, with a further plain listener if one is named, and has it loaded.
+    pub(crate) fn reload(&self, bench: &Bench, rest: &str, listener: Option<u16>) -> Result<()> {
+        std::fs::write(&self.config, site([self.https, self.http], self.metrics, rest, listener))?;
+        let mut command = process::command(workspace::program(&bench.programs, "tidegate"));
+        process::run_quietly(command.arg("--config").arg(&self.config).arg("reload"))
     }
 
     /// The certificate that was made for it, and its key.
@@ -103,6 +105,14 @@ impl Pair {
         self.proxy.stop()?;
         self.appserver.stop()
     }
+}
+
+/// The site file.
+fn site([https, http]: [u16; 2], metrics: u16, rest: &str, listener: Option<u16>) -> String {
+    let listed = |(port, protocol)| format!("  - {{ address: \"127.0.0.1:{port}\", protocol: {protocol} }}\n");
+    let further = listener.map(|port| (port, "http"));
+    let listeners: String = [(https, "https"), (http, "http")].into_iter().chain(further).map(listed).collect();
+    format!("listeners:\n{listeners}metrics: 127.0.0.1:{metrics}\n{rest}")
 }
 
 /// How the site file names the interpreter.

@@ -6,15 +6,15 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Bench;
 use super::load::Users;
+use super::normal::Normal;
 use super::pair::{self, Pair};
-use super::report::{Report, row, thousands};
+use super::report::Report;
 use super::usage;
 
 const APP: &str = include_str!("apps/slow_clients.py");
 /// Of each kind.
 const CLIENTS: u32 = 500;
 const SECONDS: u32 = 45;
-const THINK_MS: &str = "10";
 /// How long the slow clients arrive, and how long they stay for beyond what is measured.
 const RAMP: u32 = 2;
 const MARGIN: u32 = 20;
@@ -30,26 +30,16 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
     let pair = Pair::start(bench, "site", &rest, &[("slow_clients.py", APP)])?;
     let proxy = pair.processes().first().context("there is no proxy")?.1;
     let memory = |read: fn(u32) -> Option<f64>| read(proxy).unwrap_or(f64::NAN);
-    let mut table = vec![row(&["a normal client", "requests", "errors", "p50 ms", "p99 ms", "max ms", "proxy MiB"])];
-    let mut normal = |name: &str, pair: &Pair, seconds: u32| -> Result<Users> {
-        let url = format!("https://127.0.0.1:{}/", pair.https);
-        let users = Users::run(&mut Users::command(&bench.programs, &url, 1, seconds, &["--think", THINK_MS]))?;
-        println!("{name}: {users}");
-        table.push(vec![
-            name.to_owned(),
-            thousands(users.figure("requests")?),
-            format!("{:.0} {}", users.figure("failed")?, users.errors()),
-            format!("{:.2}", users.figure("p50_ms")?),
-            format!("{:.2}", users.figure("p99_ms")?),
-            format!("{:.1}", users.figure("max_ms")?),
-            format!("{:.0}", memory(usage::memory)),
-        ]);
+    let mut table = vec![Normal::header("proxy MiB")];
+    let client = Normal::new(bench, &pair)?;
+    let mut normal = |name: &str| -> Result<Users> {
+        let (users, mut row) = client.ask(name, seconds)?;
+        row.push(format!("{:.0}", memory(usage::memory)));
+        table.push(row);
         Ok(users)
     };
-    // The first requests of a new pair are slower than any later ones.
-    Users::run(&mut Users::command(&bench.programs, &format!("https://127.0.0.1:{}/", pair.https), 1, 2, &[]))?;
     let at_start = memory(usage::memory);
-    let alone = normal("alone", &pair, seconds)?;
+    let alone = normal("alone")?;
     let stay = seconds + MARGIN;
     let readers = slow_clients(bench, &pair, "/large", "read", &["--method", "GET"], stay)?;
     let writers =
@@ -60,7 +50,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
         connections.is_ok_and(|open| open >= f64::from(2 * CLIENTS)) && running.is_ok_and(|running| running == 0.0)
     };
     pair.wait_until(held)?;
-    let beside = normal("beside 1,000 slow ones", &pair, seconds)?;
+    let beside = normal("beside 1,000 slow ones")?;
     let (in_memory, on_disk) =
         (pair.metric("tidegate_buffer_memory_bytes", "")?, pair.metric("tidegate_buffer_disk_bytes", "")?);
     let threads_busy = pair.metric("tidegate_backend_threads_busy", "")?;
@@ -92,7 +82,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
     pair.stop()?;
     Ok(Report {
         setup: vec![
-            format!("`tidegate-load --users 1 --think {THINK_MS} --hold {seconds}`, TLS, keep-alive: the normal client"),
+            Normal::setup(seconds),
             format!(
                 "`tidegate-load --users {CLIENTS} --slow read` on a response of 4 MiB and `--slow write` on a body of 100 kB: plain \
                  HTTP/1.1, a byte a second, so that bytes are bytes; receive buffers as small as the system has them"

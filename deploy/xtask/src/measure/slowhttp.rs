@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use super::Bench;
 use super::child::{Server, Stop};
 use super::load::Users;
+use super::normal::Normal;
 use super::pair::{self, Pair};
-use super::report::{Report, row, thousands};
+use super::report::{Report, thousands};
 use crate::machine::{self, Tool};
 use crate::process;
 
@@ -17,7 +18,6 @@ const CLIENTS: &str = "1000";
 const ARRIVALS: &str = "500";
 /// Of each mode: longer than the limits that end its connections.
 const SECONDS: u32 = 90;
-const THINK_MS: &str = "10";
 
 /// A mode of slowhttptest: its name, its path, its arguments.
 type Mode = (&'static str, &'static str, &'static [&'static str]);
@@ -40,25 +40,15 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
     );
     let pair = Pair::start(bench, "site", &rest, &[("slowhttp.py", APP)])?;
     let seconds = bench.seconds(SECONDS);
-    let mut table = vec![row(&["a normal client", "requests", "errors", "p50 ms", "p99 ms", "max ms", "slow at once"])];
-    let mut normal = |name: &str, seconds: u32, slow: &str| -> Result<Users> {
-        let url = format!("https://127.0.0.1:{}/", pair.https);
-        let users = Users::run(&mut Users::command(&bench.programs, &url, 1, seconds, &["--think", THINK_MS]))?;
-        println!("{name}: {users}");
-        table.push(vec![
-            name.to_owned(),
-            thousands(users.figure("requests")?),
-            format!("{:.0} {}", users.figure("failed")?, users.errors()),
-            format!("{:.2}", users.figure("p50_ms")?),
-            format!("{:.2}", users.figure("p99_ms")?),
-            format!("{:.1}", users.figure("max_ms")?),
-            slow.to_owned(),
-        ]);
+    let mut table = vec![Normal::header("slow at once")];
+    let client = Normal::new(bench, &pair)?;
+    let mut normal = |name: &str, seconds: u32, slow: String| -> Result<Users> {
+        let (users, mut row) = client.ask(name, seconds)?;
+        row.push(slow);
+        table.push(row);
         Ok(users)
     };
-    // The first requests of a new pair are slower than any later ones.
-    Users::run(&mut Users::command(&bench.programs, &format!("https://127.0.0.1:{}/", pair.https), 1, 2, &[]))?;
-    normal("alone", bench.seconds(30), "0")?;
+    normal("alone", bench.seconds(30), "0".to_owned())?;
     let mut notes = Vec::new();
     for (name, path, arguments) in MODES {
         let mut command = process::command("slowhttptest");
@@ -67,7 +57,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
         let attack = Server::start(name, command, Stop::Signal, pair.directory())?;
         let open = |pair: &Pair| pair.metric("tidegate_listener_connections", "").unwrap_or(0.0);
         pair.wait_until(|pair| open(pair) >= 900.0)?;
-        let users = normal(name, seconds, &thousands(open(&pair)))?;
+        let users = normal(name, seconds, thousands(open(&pair)))?;
         let (failed, p99) = (users.figure("failed")?, users.figure("p99_ms")?);
         notes.push(format!("beside {name}: {failed:.0} errors, p99 {p99:.1} ms (target: none, below 100 ms)"));
         drop(attack);
@@ -79,9 +69,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
     pair.stop()?;
     Ok(Report {
         setup: vec![
-            format!(
-                "`tidegate-load --users 1 --think {THINK_MS} --hold {seconds}`, TLS, keep-alive: the normal client"
-            ),
+            Normal::setup(seconds),
             format!(
                 "`slowhttptest -c {CLIENTS} -r {ARRIVALS}` on plain HTTP, its modes in turn; every limit at its default"
             ),
