@@ -123,48 +123,40 @@ fn written_by(entries: &[String], hops: usize) -> Option<&str> {
     entries.get(entries.len().saturating_sub(hops)).map(String::as_str)
 }
 
-/// The entries of a field over all its lines.
+/// The entries of a field over all its lines. Whatever a client begins a line with, what a proxy has put behind the
+/// next comma is an entry: bytes that are no text make an entry that names nothing.
+fn entries<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(name).iter();
+    let entries = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    entries.map(|entry| std::str::from_utf8(entry.trim_ascii()).unwrap_or_default())
+}
+
 fn list(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
-    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(|entry| entry.trim().to_owned()).collect()
+    entries(headers, name).map(str::to_owned).collect()
 }
 
 /// The elements of Forwarded (RFC 7239). One without a parameter gets an empty entry, so that the
-/// lists stay in step.
+/// lists stay in step. A comma or semicolon separates inside of quotes too: no address, scheme or host has one, and a
+/// client that opens quotes and never closes them would swallow what the proxies behind it say.
 fn forwarded(headers: &HeaderMap) -> Hops {
     let mut hops = Hops::default();
-    for line in headers.get_all(FORWARDED).iter().filter_map(|line| line.to_str().ok()) {
-        for element in split_unquoted(line, ',') {
-            let (mut client, mut proto, mut host) = (String::new(), String::new(), String::new());
-            for pair in split_unquoted(element, ';') {
-                let Some((name, value)) = pair.split_once('=') else { continue };
-                let value = unquote(value.trim());
-                match name.trim().to_ascii_lowercase().as_str() {
-                    "for" => client = value,
-                    "proto" => proto = value,
-                    "host" => host = value,
-                    _ => {}
-                }
+    for element in entries(headers, &FORWARDED) {
+        let (mut client, mut proto, mut host) = (String::new(), String::new(), String::new());
+        for pair in element.split(';') {
+            let Some((name, value)) = pair.split_once('=') else { continue };
+            let value = unquote(value.trim());
+            match name.trim().to_ascii_lowercase().as_str() {
+                "for" => client = value,
+                "proto" => proto = value,
+                "host" => host = value,
+                _ => {}
             }
-            hops.clients.push(client);
-            hops.protos.push(proto);
-            hops.hosts.push(host);
         }
+        hops.clients.push(client);
+        hops.protos.push(proto);
+        hops.hosts.push(host);
     }
     hops
-}
-
-/// Splits at a separator outside of quoted strings.
-fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    text.split(move |letter: char| {
-        let was_escaped = escaped;
-        escaped = quoted && !was_escaped && letter == '\\';
-        if letter == '"' && !was_escaped {
-            quoted = !quoted;
-        }
-        letter == separator && !quoted
-    })
 }
 
 /// The content of a quoted string; anything else as it is.
@@ -281,6 +273,23 @@ mod tests {
         ];
         for (fields, expected) in cases {
             assert_eq!(seen("10.0.0.1:9", fields), *expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_sends_cannot_hide_what_a_proxy_appends() {
+        let said = |name: &'static str, line: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.append(name, HeaderValue::from_bytes(line).unwrap());
+            origin("10.0.0.1:9".parse().unwrap(), false, &headers, &["10.0.0.0/8".parse().unwrap()]).client.to_string()
+        };
+        for client in [&b"\xff"[..], b"\xc3\xa4", b"\"", b"\"\\", b"", b"10.0.0.1;"] {
+            let line = [client, b", 1.1.1.1"].concat();
+            assert_eq!(said("x-forwarded-for", &line), "1.1.1.1", "{line:?}");
+            let line = [b"for=", client, b", for=1.1.1.1"].concat();
+            assert_eq!(said("forwarded", &line), "1.1.1.1", "{line:?}");
+            let line = [b"for=\"", client, b", for=\"[2001:db8::1]:80\""].concat();
+            assert_eq!(said("forwarded", &line), "2001:db8::1", "{line:?}");
         }
     }
 
