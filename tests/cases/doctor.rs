@@ -5,7 +5,9 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 use tidegate_tests::authority::Authority;
-use tidegate_tests::program::{Finished, executable, run, tidegate};
+use tidegate_tests::program::{Finished, tidegate};
+#[cfg(target_os = "linux")]
+use tidegate_tests::program::{executable, run};
 use tidegate_tests::{Site, process};
 
 /// A set of services that nobody has installed.

@@ -323,6 +323,9 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
+mod scripts;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory as _;

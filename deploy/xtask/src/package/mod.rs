@@ -21,6 +21,9 @@ use crate::{Arguments, cache, machine, process, python, windows};
 /// The version of every crate.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What administrators run with PowerShell; each calls the programs beside it.
+const SCRIPTS: [&str; 3] = ["install.ps1", "uninstall.ps1", "selftest.ps1"];
+
 /// A kind of package.
 struct Kind {
     name: &'static str,
@@ -174,7 +177,7 @@ impl Files {
         Ok(place)
     }
 
-    /// Copies licences, documentation and examples.
+    /// Copies licences, documentation, examples, and the scripts for Windows.
     pub(super) fn papers_into(&self, directory: &str) -> Result<()> {
         let root = workspace::root()?;
         let place = self.stage.join(directory);
@@ -189,6 +192,12 @@ impl Files {
             ("deploy/prometheus", "prometheus"),
         ] {
             copy_tracked(&root, Path::new(from), &place.join(to))?;
+        }
+        if self.system == System::Windows {
+            for name in SCRIPTS {
+                let from = root.join("deploy/windows").join(name);
+                fs::copy(&from, place.join(name)).with_context(|| format!("failed to copy {}", from.display()))?;
+            }
         }
         Ok(())
     }
@@ -230,4 +239,27 @@ fn sums(out: &Path) -> Result<()> {
     fs::write(out.join("SHA256SUMS"), lines.concat())?;
     print!("{}", lines.concat());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scripts_know_the_files_that_are_packed_with_them() {
+        let directory = workspace::root().unwrap().join("deploy/windows");
+        let mut found: Vec<String> = fs::read_dir(&directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".ps1"))
+            .collect();
+        found.sort();
+        let mut packed = SCRIPTS;
+        packed.sort_unstable();
+        assert_eq!(found, packed);
+        let install = fs::read_to_string(directory.join("install.ps1")).unwrap();
+        for program in System::Windows.programs() {
+            assert!(install.contains(&format!("'{program}'")), "install.ps1 does not copy {program}");
+        }
+    }
 }
