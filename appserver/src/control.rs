@@ -213,7 +213,7 @@ async fn inspect(server: &Server, writer: &mut Writer, stacks: bool) -> bool {
 /// Imports the apps of the site file as it is now, beside the workers that serve, and says how it went. Nothing if the
 /// command has gone.
 async fn imports(server: &Server, writer: &mut Writer) -> Option<bool> {
-    let (reports, good) = match tidegate_site::load(&server.file) {
+    let (reports, good) = match tidegate_site::load_as(&server.file, tidegate_site::Reader::AppServer) {
         Ok(site) => check_imports(&site, &server.ground.program).await,
         Err(error) => (vec![error.to_string()], false),
     };

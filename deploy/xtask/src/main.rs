@@ -40,8 +40,10 @@ cargo xtask VERB
                                 run the fuzz targets, a minute each; --keep puts the smallest inputs that reach
                                 as much into tests/fuzz/corpus
   measure NAME [ARGS]           run one measurement of docs/benchmarks.md
-  package [KIND...] [--debug]   what people install: zip, msi, wheel-windows, deb, wheel; without a name all that this
-                                machine can make
+  package [KIND...] [--debug] [--url-base=URL]
+                                what people install: zip, msi, wheel-windows, deb, wheel; without a name all that this
+                                machine can make. With the address from which they will be downloaded also manifests
+                                for winget and scoop
   try-packages [--debug]        make the packages, install them (the Windows ones in Wine) and use them
   setup-windows                 only prepare the Windows build and Wine
   wine -- PROGRAM [ARGS]        run a Windows program in the prepared Wine (`python.exe`: the Windows Python)
@@ -72,10 +74,13 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
         Some("fuzz") => fuzz::run(&rest).map(|()| ExitCode::SUCCESS),
         Some("measure") => measure::run(rest).map(|()| ExitCode::SUCCESS),
         Some("package") => {
+            let (addresses, rest): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|word| word.to_string_lossy().starts_with(URL_BASE));
+            let url_base = addresses.last().map(|word| word.to_string_lossy()[URL_BASE.len()..].to_owned());
             let (named, flags): (Vec<_>, Vec<_>) =
                 rest.into_iter().partition(|word| !word.to_string_lossy().starts_with('-'));
             let named: Vec<String> = named.iter().map(|name| name.to_string_lossy().into_owned()).collect();
-            package::run(&Arguments::parse(flags, &["--debug"])?, &named).map(|()| ExitCode::SUCCESS)
+            package::run(&Arguments::parse(flags, &["--debug"])?, &named, url_base).map(|()| ExitCode::SUCCESS)
         }
         Some("try-packages") => package::trial::run(&Arguments::parse(rest, &["--debug"])?).map(|()| ExitCode::SUCCESS),
         Some("setup-windows") => {
@@ -95,6 +100,9 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
         _ => bail!("there is no verb {verb:?}\n\n{HELP}"),
     }
 }
+
+/// Where packages will be downloaded from.
+const URL_BASE: &str = "--url-base=";
 
 /// A verb's flags, and what follows `--`.
 struct Arguments {

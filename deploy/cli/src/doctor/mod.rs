@@ -68,7 +68,13 @@ fn wrong_file(
 ) -> Result<(), Failure> {
     let failure = Failure::configuration(config, error);
     for problem in error.problems() {
-        report.problem("site file", problem, failure.next_step());
+        let said = problem.to_string();
+        // Secrets may be kept from everybody but the services and administrators.
+        let is_kept = ["permission denied", "access is denied", "os error 5)"]
+            .iter()
+            .any(|words| said.to_lowercase().contains(words));
+        let next = if is_kept { "run this as administrator (root), who may read it" } else { failure.next_step() };
+        report.problem("site file", said, next);
     }
     Services::look(None, &arguments.set, report);
     Err(Failure::new(report.summary().unwrap_or_default())

@@ -16,6 +16,7 @@ const TOPIC: &str = "rights";
 pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
     let server = services.server.as_ref().map(|settings| settings.account.as_str());
     let proxy = services.proxy.as_ref().map(|settings| settings.account.as_str());
+    let installed = if services.any() { ", or `tidegate service install`, which does it for all of them" } else { "" };
     let (mut kept, mut open) = (0, 0);
     for Secret { what, file: path, reader } in &site.secrets() {
         let account = if *reader == Reader::AppServer { server } else { proxy };
@@ -26,7 +27,7 @@ pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
                     report.problem(
                         TOPIC,
                         format_args!("{what} {}: {entry}", path.display()),
-                        machine::protect_command(path, account),
+                        format_args!("{}{installed}", machine::protect_command(path, account)),
                     );
                 }
                 None => kept += 1,

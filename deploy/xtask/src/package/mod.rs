@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod debian;
+mod manifests;
 mod msi;
 pub(crate) mod trial;
 mod wheel;
@@ -67,17 +68,17 @@ pub(super) struct Files {
 }
 
 /// Runs the verb.
-pub(crate) fn run(arguments: &Arguments, named: &[String]) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments, named: &[String], url_base: Option<String>) -> Result<()> {
     arguments.no_trailing()?;
-    make(named, !arguments.has("--debug"))
+    make(named, !arguments.has("--debug"), url_base)
 }
 
 /// Everything that this machine can make.
 fn make_all(release: bool) -> Result<()> {
-    make(&[], release)
+    make(&[], release, None)
 }
 
-fn make(named: &[String], release: bool) -> Result<()> {
+fn make(named: &[String], release: bool, url_base: Option<String>) -> Result<()> {
     let known = || KINDS.iter().map(|kind| format!("\n  {:<14} {}", kind.name, kind.shows)).collect::<String>();
     for name in named {
         if !KINDS.iter().any(|kind| kind.name == name) {
@@ -112,6 +113,10 @@ fn make(named: &[String], release: bool) -> Result<()> {
             println!("      {}", made.display());
             Ok(())
         });
+    }
+    if wanted.iter().any(|kind| matches!(kind.name, "msi" | "zip")) {
+        let out = out.clone();
+        plan.step("winget and scoop manifests", move || manifests::write(&out, url_base.as_deref()));
     }
     plan.step("SHA256SUMS", move || sums(&out));
     plan.run()
