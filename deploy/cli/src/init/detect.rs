@@ -2,7 +2,7 @@
 //! files as text and the names in directories; called by `init` before it writes anything.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{django, source};
 
@@ -36,6 +36,9 @@ pub(super) struct StaticFiles {
     pub(super) exists: bool,
 }
 
+/// The kind of a Django project.
+pub(super) const DJANGO: &str = "Django";
+
 /// Module files that hold the application by custom, best first.
 const MODULES: [&str; 7] = ["wsgi", "app", "main", "application", "run", "server", "__init__"];
 /// A source file larger than this is no application's entry.
@@ -50,11 +53,20 @@ pub(super) fn detect(directory: &Path, wsgi: Option<&str>) -> Option<Found> {
         (None, None) => of_sources(directory)?,
     };
     let app_directory = found.directory.as_ref().map(|below| directory.join(below));
-    let places = app_directory.iter().map(PathBuf::as_path).chain([directory]);
-    found.virtualenv = places
-        .flat_map(|place| [".venv", "venv", "env"].map(|name| place.join(name)))
-        .find_map(|path| tidegate_host::venv_python(&path).is_file().then(|| relative(directory, &path)).flatten());
+    let places: Vec<&Path> = app_directory.iter().map(PathBuf::as_path).chain([directory]).collect();
+    found.virtualenv = virtualenv(directory, &places, std::env::var_os("VIRTUAL_ENV").map(PathBuf::from));
     Some(found)
+}
+
+/// The virtualenv in one of these places: by its customary name, else by what it holds; else the one that is active, which
+/// the operator has just worked with.
+fn virtualenv(site: &Path, places: &[&Path], active: Option<PathBuf>) -> Option<String> {
+    let has_python = |path: &PathBuf| tidegate_host::venv_python(path).is_file();
+    let customary = places.iter().flat_map(|place| [".venv", "venv", "env"].map(|name| place.join(name)));
+    let others = places.iter().flat_map(|place| entries(place)).filter(|path| path.join("pyvenv.cfg").is_file());
+    let found = customary.chain(others).find(has_python).and_then(|path| relative(site, &path));
+    let active = active.filter(|path| path.is_absolute()).filter(has_python);
+    found.or_else(|| active.and_then(|path| relative(site, &path).or_else(|| Some(forward(&path)))))
 }
 
 fn given(wsgi: &str) -> Found {
@@ -71,7 +83,7 @@ fn given(wsgi: &str) -> Found {
 
 fn of_django(directory: &Path, project: django::Project) -> Found {
     Found {
-        kind: "Django".to_owned(),
+        kind: DJANGO.to_owned(),
         directory: relative(directory, &project.directory),
         environment: vec![("DJANGO_SETTINGS_MODULE".to_owned(), project.settings)],
         files: project.files,
@@ -86,14 +98,44 @@ fn of_sources(directory: &Path) -> Option<Found> {
     let mut offers = roots.iter().filter(|root| root.is_dir()).flat_map(|root| {
         modules(root).into_iter().filter_map(move |(module, file)| {
             let offer = source::offer(&read(&file)?)?;
-            Some((relative(directory, root), format!("{module}:{}", offer.callable), offer.kind))
+            Some((relative(directory, root), format!("{module}:{}", offer.callable), offer.kind, file))
         })
     });
-    let (below, wsgi, kind) = offers.next()?;
-    let others = offers.map(|(_, wsgi, _)| wsgi).take(5).collect();
-    let static_directory = directory.join(below.as_deref().unwrap_or_default()).join("static");
-    let files = if static_directory.is_dir() { StaticFiles::new(directory, "static", &static_directory) } else { None };
+    let (below, wsgi, kind, file) = offers.next()?;
+    let others = offers.map(|(_, wsgi, ..)| wsgi).take(5).collect();
+    let root = directory.join(below.as_deref().unwrap_or_default());
+    let files = static_files(directory, &root, &file);
     Some(Found { kind: kind.to_owned(), directory: below, files, others, ..given(&wsgi) })
+}
+
+/// Where Flask says that its files are, in the module that makes the application or another one; else `static`.
+fn static_files(site: &Path, root: &Path, module: &Path) -> Option<StaticFiles> {
+    let others = modules(root).into_iter().map(|(_, file)| file);
+    let says = |file: PathBuf| Some((source::flask_files(&read(&file)?)?, file));
+    let said = std::iter::once(module.to_owned()).chain(others).find_map(says);
+    let (url, directory) = match said {
+        // Relative to the module, as Flask has it.
+        Some((files, file)) => (files.url, normal(&file.parent()?.join(&files.folder))),
+        None => ("static".to_owned(), root.join("static")),
+    };
+    directory.is_dir().then(|| StaticFiles::new(site, &url, &directory)).flatten()
+}
+
+/// Without `..`, which `relative` cannot take off.
+fn normal(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut normal, part| {
+        match part {
+            Component::ParentDir => drop(normal.pop()),
+            Component::CurDir => {}
+            part => normal.push(part),
+        }
+        normal
+    })
+}
+
+/// A path of any place with the slashes that need no care in YAML.
+fn forward(path: &Path) -> String {
+    path.components().collect::<PathBuf>().to_string_lossy().replace('\\', "/")
 }
 
 /// Modules that may hold the application, best first: those with customary names, then the others,
@@ -134,14 +176,16 @@ impl StaticFiles {
         if plain.is_empty() || plain.contains(':') {
             return None;
         }
-        let name = relative(site, directory).or_else(|| Some(directory.to_str()?.replace('\\', "/")))?;
+        let name = relative(site, directory).unwrap_or_else(|| forward(directory));
         Some(Self { path: format!("/{plain}"), directory: name, exists: directory.is_dir() })
     }
 }
 
-/// The text of a source file; nothing if it is not there, not text, or far too large.
+/// The text of a source file; nothing if it is not there, or far too large. In a code page other than UTF-8 what matters
+/// is still ASCII.
 pub(super) fn read(file: &Path) -> Option<String> {
-    (fs::metadata(file).ok()?.len() <= LARGEST).then(|| fs::read_to_string(file).ok()).flatten()
+    let bytes = (fs::metadata(file).ok()?.len() <= LARGEST).then(|| fs::read(file).ok()).flatten()?;
+    Some(String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').to_owned())
 }
 
 /// The directories in a directory, sorted, without hidden ones and virtualenvs.

@@ -34,8 +34,13 @@ fn read_project(site: &Path, directory: &Path) -> Option<Project> {
         .or_else(|| wsgi_module(directory, &settings))?;
     let files = value(&text, "STATIC_ROOT").and_then(|line| {
         // `BASE_DIR / "a" / "b"` and `os.path.join(BASE_DIR, "a", "b")` start at manage.py's directory.
-        let parts = quoted(line);
-        let path = parts.iter().fold(directory.to_owned(), |path, part| path.join(part));
+        let mut parts = quoted(line);
+        if line.contains("environ") || line.contains("getenv") {
+            // The variable's name, then what counts without it.
+            parts.drain(..parts.len().min(1));
+        }
+        // Backslashes are doubled but in raw strings, where two mean the same to Windows.
+        let path = parts.iter().fold(directory.to_owned(), |path, part| path.join(part.replace("\\\\", "\\")));
         if parts.is_empty() {
             return None;
         }

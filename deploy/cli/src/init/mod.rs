@@ -77,6 +77,16 @@ fn story(found: &Found) -> Vec<String> {
         let remark = if files.exists { "" } else { " (not there yet, so the route is commented out)" };
         story.push(format!("static files {} from {}{remark}", files.path, files.directory));
     }
+    if found.kind == detect::DJANGO {
+        match &found.files {
+            Some(files) if files.exists => {}
+            Some(_) => story.push("             `python manage.py collectstatic` makes it".to_owned()),
+            None => story.push(
+                "static files the settings have no STATIC_ROOT: without one Django collects none, and the proxy sends none"
+                    .to_owned(),
+            ),
+        }
+    }
     if !found.others.is_empty() {
         story.push(format!("also seen    {} (choose with --wsgi)", found.others.join(", ")));
     }

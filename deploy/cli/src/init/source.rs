@@ -34,6 +34,41 @@ pub(super) fn offer(text: &str) -> Option<Offer> {
     made(&lines).or_else(|| defined(&lines)).or_else(|| imported(&lines)).or_else(|| factory(&lines, text))
 }
 
+/// Where a Flask application has its static files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FlaskFiles {
+    /// Relative to the module's directory, or absolute.
+    pub(super) folder: String,
+    /// The path in URLs.
+    pub(super) url: String,
+}
+
+/// What the call of `Flask(...)` in a module says of static files; nothing without such a call, or if it says that there
+/// are none.
+pub(super) fn flask_files(text: &str) -> Option<FlaskFiles> {
+    let (_, rest) = text.split_once("Flask(")?;
+    // Up to the end of the call, or of a line that is far enough: what is in it is read, not understood.
+    let call = rest.split_once("\n\n").map_or(rest, |(call, _)| call);
+    let call = call.split_once("\n@").map_or(call, |(call, _)| call);
+    let argument = |name: &str| {
+        let (_, value) = call.split_once(name)?;
+        let value = value.trim_start().strip_prefix('=')?.trim_start();
+        Some(value.trim_start_matches('r'))
+    };
+    let literal = |value: &str| {
+        let quote = value.chars().next().filter(|letter| matches!(letter, '"' | '\''))?;
+        Some(value[1..].split_once(quote)?.0.replace("\\\\", "\\"))
+    };
+    let folder = match argument("static_folder") {
+        // None, or a name of which only Python knows the value.
+        Some(value) => literal(value)?,
+        None => "static".to_owned(),
+    };
+    let last = folder.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or("static").to_owned();
+    let url = argument("static_url_path").and_then(literal).unwrap_or(last);
+    Some(FlaskFiles { folder, url })
+}
+
 /// The lines that start a statement of the module itself.
 fn top_level(text: &str) -> impl Iterator<Item = &str> {
     let mut quote: Option<&str> = None;
@@ -110,6 +145,27 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flask_says_where_its_files_are() {
+        for (call, expected) in [
+            ("app = Flask(__name__)", Some(("static", "static"))),
+            ("app = Flask(__name__, static_folder='assets')", Some(("assets", "assets"))),
+            (
+                "app = Flask(\n    __name__,\n    static_folder=\"../web/dist\",\n    static_url_path='/s',\n)",
+                Some(("../web/dist", "/s")),
+            ),
+            (r"app = Flask(__name__, static_folder=r'C:\shop\files')", Some((r"C:\shop\files", "files"))),
+            ("app = Flask(__name__, static_url_path='')", Some(("static", ""))),
+            ("app = Flask(__name__, static_folder=None)", None),
+            ("app = Flask(__name__, static_folder=FOLDER)", None),
+            ("app = Sanic()", None),
+        ] {
+            let found = flask_files(call);
+            let found = found.as_ref().map(|files| (files.folder.as_str(), files.url.as_str()));
+            assert_eq!(found, expected, "{call}");
+        }
+    }
 
     #[test]
     fn offers_are_read_off_the_text() {

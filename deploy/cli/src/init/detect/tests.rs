@@ -105,6 +105,77 @@ fn a_django_project_below_with_split_settings_and_no_files_yet() {
 }
 
 #[test]
+fn static_files_are_where_flask_has_them() {
+    let factory = "from flask import Flask\n\ndef create_app():\n    return Flask(__name__, static_folder='../web/dist', static_url_path='/s')\n";
+    let scratch = Scratch::new(&[("shop/__init__.py", factory), ("web/dist/site.css", "")]);
+    let found = scratch.init(None).files.unwrap();
+    assert_eq!((found.path.as_str(), found.directory.as_str()), ("/s", "web/dist"));
+    // In the package, and named by another module than the one that is served.
+    let scratch = Scratch::new(&[
+        ("shop/__init__.py", FLASK),
+        ("shop/static/site.css", ""),
+        ("wsgi.py", "from shop import app as application\n"),
+    ]);
+    let found = scratch.init(None);
+    assert_eq!((found.wsgi.as_str(), found.files.unwrap().directory.as_str()), ("wsgi:application", "shop/static"));
+}
+
+#[test]
+fn files_as_editors_on_windows_write_them() {
+    let flask = format!("\u{feff}{}", FLASK.replace('\n', "\r\n"));
+    let scratch = Scratch::new(&[("app.py", flask.as_str())]);
+    // In a code page: the letter is no UTF-8.
+    let mut bytes = b"# -*- coding: cp1252 -*-\r\n# B\xe4cker\r\n".to_vec();
+    bytes.extend_from_slice(FLASK.as_bytes());
+    fs::write(scratch.0.join("wsgi.py"), bytes).unwrap();
+    let found = scratch.init(None);
+    assert_eq!((found.wsgi.as_str(), found.others.as_slice()), ("wsgi:app", &["app:app".to_owned()][..]));
+    let manage = format!("\u{feff}{}", MANAGE.replace('\n', "\r\n"));
+    let files =
+        [("manage.py", manage.as_str()), ("shop/wsgi.py", ""), ("shop/settings.py", "STATIC_URL = 'static/'\r\n")];
+    let found = Scratch::new(&files).init(None);
+    assert_eq!((found.wsgi.as_str(), found.files), ("shop.wsgi:application", None));
+}
+
+#[test]
+fn the_operators_file_may_come_from_notepad() {
+    let scratch = Scratch::new(&[("app.py", FLASK)]);
+    scratch.init(None);
+    let file = scratch.0.join("tidegate.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("\u{feff}{}", text.replace('\n', "\r\n"))).unwrap();
+    assert_eq!(tidegate_site::load(&file).unwrap().apps[0].wsgi, "app:app");
+}
+
+#[test]
+fn a_virtualenv_of_any_name_is_found_and_else_the_active_one() {
+    let python = venv("my env");
+    let scratch = Scratch::new(&[("app.py", FLASK), ("my env/pyvenv.cfg", ""), (&python, "")]);
+    assert_eq!(scratch.init(None).virtualenv.as_deref(), Some("my env"));
+    let elsewhere = Scratch::new(&[(&venv("shop"), "")]);
+    let active = elsewhere.0.join("shop");
+    let found = virtualenv(&scratch.0.join("no such place"), &[], Some(active.clone())).unwrap();
+    assert_eq!(Path::new(&found), active);
+    assert!(!found.contains('\\'), "{found}");
+    assert_eq!(virtualenv(&scratch.0, &[], Some(elsewhere.0.clone())), None);
+}
+
+#[test]
+fn django_settings_as_windows_projects_have_them() {
+    let root = std::env::temp_dir().join("tidegate collected");
+    let shown = root.display().to_string();
+    for (setting, expected) in [
+        (format!("STATIC_ROOT = r'{shown}'\r\n"), forward(&root)),
+        (format!("STATIC_ROOT = '{}'\r\n", shown.replace('\\', "\\\\")), forward(&root)),
+        ("STATIC_ROOT = BASE_DIR / os.environ.get('STATIC', 'collected')\r\n".to_owned(), "collected".to_owned()),
+    ] {
+        let files = [("manage.py", MANAGE), ("shop/wsgi.py", ""), ("shop/settings.py", setting.as_str())];
+        let found = Scratch::new(&files).init(None);
+        assert_eq!(found.files.unwrap().directory, expected, "{setting}");
+    }
+}
+
+#[test]
 fn the_operators_word_counts() {
     let scratch = Scratch::new(&[("app.py", FLASK)]);
     assert_eq!(scratch.init(Some("other.module:make()")).wsgi, "other.module:make()");
