@@ -38,7 +38,7 @@ pub(super) fn plan(
         vary_on(headers, "Accept-Encoding");
         return None;
     }
-    if !may(settings, status, headers) || length.is_some_and(|length| length < settings.min_size.max(1)) {
+    if length.is_some_and(|length| length < settings.min_size.max(1)) || !may(settings, status, headers) {
         return None;
     }
     vary_on(headers, "Accept-Encoding");

@@ -33,12 +33,23 @@ struct Seen<'a> {
 pub(crate) enum Framing {
     /// In chunks.
     Chunked,
-    /// By Content-Length, or there is none.
+    /// By Content-Length.
     Length,
+    /// There is none.
+    None,
+}
+
+/// What a header that passed the check is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// How its body is framed.
+    pub(crate) framing: Framing,
+    /// How many fields it has.
+    pub(crate) fields: usize,
 }
 
 /// Checks the raw header of an HTTP/1.x request, from the request line to the empty line.
-pub(crate) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<Framing, Failure> {
+pub(crate) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<Shape, Failure> {
     // Empty lines before a request line are allowed (RFC 9112 section 2.2).
     let mut rest = bytes;
     while let Some(after) = rest.strip_prefix(b"\r\n") {
@@ -78,8 +89,14 @@ pub(crate) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<Framing, Failur
         (Some(host), Some(target)) if !same_authority(host, target.authority, target.scheme) => {
             Err(Failure::bad_request("Host differs from the target's authority"))
         }
-        _ if seen.transfer_encoding => Ok(Framing::Chunked),
-        _ => Ok(Framing::Length),
+        _ => {
+            let framing = match (seen.transfer_encoding, seen.content_length) {
+                (true, _) => Framing::Chunked,
+                (false, true) => Framing::Length,
+                (false, false) => Framing::None,
+            };
+            Ok(Shape { framing, fields })
+        }
     }
 }
 

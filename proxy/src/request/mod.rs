@@ -79,25 +79,13 @@ pub(crate) struct Trace {
     is_file: bool,
 }
 
-/// Answers one request. Gives the exchange back if its response is complete.
-pub(crate) async fn answer(
-    mut exchange: Exchange,
-    origin: &Origin,
-    shared: &Arc<Shared>,
-    live: Arc<Live>,
-) -> Option<Exchange> {
+/// Answers one request. Says whether its response is complete; else the exchange is to be aborted.
+pub(crate) async fn answer(exchange: &mut Exchange, origin: &Origin, shared: &Arc<Shared>, live: &Live) -> bool {
     let started = Instant::now();
-    let facts = facts(&exchange, origin, &live);
+    let facts = facts(exchange, origin, live);
     let mut trace = Trace::default();
-    let mut story = Story {
-        exchange: &mut exchange,
-        origin,
-        shared,
-        live: &live,
-        facts: &facts,
-        trace: &mut trace,
-        error_pages: None,
-    };
+    let mut story =
+        Story { exchange: &mut *exchange, origin, shared, live, facts: &facts, trace: &mut trace, error_pages: None };
     let failure = match story.tell().await {
         Ok(()) => None,
         Err(failure) => {
@@ -107,12 +95,8 @@ pub(crate) async fn answer(
     };
     let is_complete = failure.as_ref().is_none_or(|(_, told)| *told);
     let failure = failure.map(|(failure, _)| failure);
-    conclude(&exchange, shared, &facts, &trace, failure.as_ref(), started.elapsed());
-    if is_complete {
-        return Some(exchange);
-    }
-    exchange.abort();
-    None
+    conclude(exchange, shared, &facts, &trace, failure.as_ref(), started.elapsed());
+    is_complete
 }
 
 /// The answer to an HTTP/1.1 request whose header was not accepted, ready for the wire; the

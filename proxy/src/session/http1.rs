@@ -1,14 +1,15 @@
 //! HTTP/1.x connections: reads each request header under one deadline, has its raw bytes checked,
-//! and gives them to a pingora session.
+//! and gives them to a session.
 
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, LazyLock};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use arc_swap::Cache;
 use bytes::{Buf as _, BytesMut};
 use memchr::memmem;
 use pingora_core::protocols::Stream;
@@ -19,16 +20,19 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use super::exchange::Exchange;
+use super::bare::Bare;
+use super::exchange::{Exchange, Reusable, Session};
+use super::full::Full;
 use super::gate::Gate;
+use super::patience::Alarm;
 use super::watched::Watched;
 use crate::listener::Origin;
 use crate::listener::places::Place;
 use crate::listener::stream::{ClientStream, Hold, close_lingering};
 use crate::request::error::Failure;
-use crate::request::guard::Framing;
+use crate::request::guard::{Framing, Shape};
 use crate::request::{self, guard};
-use crate::shared::Shared;
+use crate::shared::{Live, Shared};
 
 /// First size of the buffer for a header.
 const HEADER_BUFFER: usize = 2 << 10;
@@ -43,23 +47,27 @@ pub(super) async fn serve(
 ) {
     let hold = stream.hold();
     let gate = Gate::default();
+    let mut stopping = shutdown.clone();
+    // One wait for all of the connection's requests.
+    let mut stopped = pin!(async move { drop(shutdown.wait_for(|stop| *stop).await) });
+    let mut alarm = Alarm::default();
+    // What is in force costs requests nothing that do not find it changed.
+    let mut live = Cache::new(&shared.live);
     let mut stream: Stream = Box::new(Watched::new(stream, gate.clone(), None));
     let mut buffer = BytesMut::new();
     let mut first = true;
     loop {
         // Until the header is here: a reload during the wait is for the request that ends it.
-        let waiting = shared.live.load_full();
-        let limits = &waiting.site.limits;
+        let limits = &live.load().site.limits;
         // A new connection has the header's time for its first byte too.
         let idle = if first { limits.header_timeout } else { limits.keep_alive };
         if !first && buffer.is_empty() {
             place.idle();
         }
         first = false;
-        let read = Reading { stream: &mut stream, buffer: &mut buffer, place: &place, limits, idle };
-        match read.header(&mut shutdown).await {
-            Ok(Header::Complete { end, framing: Framing::Chunked }) => gate.watch(&buffer[end..]),
-            Ok(Header::Complete { .. }) => {}
+        let read = Reading { stream: &mut stream, buffer: &mut buffer, place: &place, limits, idle, alarm: &mut alarm };
+        let (end, shape) = match read.header(stopped.as_mut()).await {
+            Ok(Header::Complete { end, shape }) => (end, shape),
             Ok(Header::Closed) => {
                 let _ = timeout(limits.client_timeout, stream.shutdown()).await;
                 return;
@@ -71,11 +79,22 @@ pub(super) async fn serve(
                 debug!(%error, client = %origin.peer, "connection failed");
                 return;
             }
-        }
+        };
         // Boxed, so that a connection that waits for its next request does not hold the room for one.
-        let request = Request { stream, buffer, hold: &hold, gate: &gate, origin: &origin, shared: &shared };
-        let Some((next, rest)) = Box::pin(request.serve(&shutdown)).await else { return };
-        (stream, buffer) = (next, rest);
+        let request = Request {
+            stream,
+            buffer,
+            end,
+            shape,
+            stopping,
+            hold: &hold,
+            gate: &gate,
+            origin: &origin,
+            shared: &shared,
+            live: live.load(),
+        };
+        let Some(next) = Box::pin(request.serve()).await else { return };
+        Reusable { stream, rest: buffer, stopping } = next;
     }
 }
 
@@ -101,46 +120,76 @@ async fn refuse(
 struct Request<'a> {
     stream: Stream,
     buffer: BytesMut,
+    end: usize,
+    shape: Shape,
+    stopping: watch::Receiver<bool>,
     hold: &'a Hold,
     gate: &'a Gate,
     origin: &'a Origin,
     shared: &'a Arc<Shared>,
+    live: &'a Live,
 }
 
 impl Request<'_> {
-    /// Answers it. Gives the connection back, with what it has read beyond, if there may be another request.
-    async fn serve(mut self, shutdown: &watch::Receiver<bool>) -> Option<(Stream, BytesMut)> {
-        let Self { origin, shared, .. } = self;
-        let mut session = ServerSession::new_http1(self.stream);
-        session.set_pipelining_enabled(true);
-        session.set_pipelined_prefix(self.buffer.split());
-        let refused = match session.read_request().await {
-            Ok(true) => None,
-            Ok(false) => return None,
-            // Whatever the guard let through and pingora does not; its session is not usable then.
-            Err(error) => Some(error),
+    /// Answers it. Gives the connection back if there may be another request.
+    async fn serve(self) -> Option<Reusable> {
+        let Self { stream, buffer, end, shape, stopping, hold, gate, origin, shared, live } = self;
+        hold.set(false);
+        let (session, keep_alive) = match Bare::new(stream, buffer, end, shape) {
+            Ok(bare) => {
+                let keep_alive = bare.wants_more();
+                (Session::Bare(Box::new(bare)), keep_alive)
+            }
+            Err((stream, buffer)) => {
+                if shape.framing == Framing::Chunked {
+                    gate.watch(&buffer[end..]);
+                }
+                let connection = (hold.clone(), gate.clone());
+                let (full, keep_alive) = Box::pin(full(stream, buffer, connection, origin, shared)).await?;
+                (Session::Full(full), keep_alive)
+            }
         };
-        if let Some(error) = refused {
-            debug!(%error, client = %origin.peer, "request header refused");
-            shared.metrics.http.failed(Cause::BadRequest);
-            return None;
+        let mut exchange = Exchange::new(session, &live.site.limits, keep_alive, stopping);
+        if request::answer(&mut exchange, origin, shared, live).await {
+            return exchange.finish().await;
         }
-        let live = shared.live.load_full();
-        // The session knows what the request asks for (HTTP/1.0 has to ask for it to stay).
-        let keep_alive = session.get_keepalive().is_some() && !*shutdown.borrow();
-        session.set_keepalive(keep_alive.then_some(0));
-        let switches = Some((self.hold.clone(), self.gate.clone()));
-        let exchange = Exchange::new(session, switches, &live.site.limits, keep_alive, shutdown.clone());
-        let exchange = request::answer(exchange, origin, shared, live).await?;
-        let (next, rest) = exchange.finish().await?.into_parts();
-        Some((next, rest.unwrap_or_default()))
+        exchange.abort();
+        None
     }
+}
+
+/// A session of pingora that has read the request, and whether the client wants to ask for more.
+async fn full(
+    stream: Stream,
+    buffer: BytesMut,
+    connection: (Hold, Gate),
+    origin: &Origin,
+    shared: &Shared,
+) -> Option<(Full, bool)> {
+    let mut session = Box::new(ServerSession::new_http1(stream));
+    session.set_pipelining_enabled(true);
+    session.set_pipelined_prefix(buffer);
+    let refused = match session.read_request().await {
+        Ok(true) => None,
+        Ok(false) => return None,
+        // Whatever the guard let through and pingora does not; its session is not usable then.
+        Err(error) => Some(error),
+    };
+    if let Some(error) = refused {
+        debug!(%error, client = %origin.peer, "request header refused");
+        shared.metrics.http.failed(Cause::BadRequest);
+        return None;
+    }
+    // The session knows what the request asks for (HTTP/1.0 has to ask for it to stay).
+    let keep_alive = session.get_keepalive().is_some();
+    session.set_keepalive(keep_alive.then_some(0));
+    Some((Full::new(session, Some(connection)), keep_alive))
 }
 
 /// What came of waiting for a request header.
 enum Header {
     /// The buffer holds a whole one up to here, and it passed the guard.
-    Complete { end: usize, framing: Framing },
+    Complete { end: usize, shape: Shape },
     /// The client closed or kept silent between requests, or the proxy stops.
     Closed,
     /// It cannot be served.
@@ -153,31 +202,35 @@ struct Reading<'a> {
     place: &'a Place,
     limits: &'a tidegate_site::Limits,
     idle: Duration,
+    alarm: &'a mut Alarm,
 }
 
 impl Reading<'_> {
-    async fn header(self, shutdown: &mut watch::Receiver<bool>) -> io::Result<Header> {
-        let Self { stream, buffer, place, limits, idle } = self;
+    async fn header(self, mut stopped: Pin<&mut impl Future<Output = ()>>) -> io::Result<Header> {
+        let Self { stream, buffer, place, limits, idle, alarm } = self;
         if buffer.is_empty() {
+            let mut end = None;
+            let over = poll_fn(|cx| alarm.poll(cx, *end.get_or_insert_with(|| Instant::now() + idle)));
+            // The bytes first: what is here already needs no timer.
             let read = tokio::select! {
-                read = timeout(idle, first_bytes(stream, buffer)) => read,
-                _ = shutdown.wait_for(|stop| *stop) => return Ok(Header::Closed),
-                () = place.asked_to_end() => return Ok(Header::Closed),
+                biased;
+                read = first_bytes(stream, buffer) => read?,
+                () = stopped.as_mut() => 0,
+                () = place.asked_to_end() => 0,
+                () = over => 0,
             };
             place.busy();
-            match read {
-                Err(_) | Ok(Ok(0)) => return Ok(Header::Closed),
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(error),
+            if read == 0 {
+                return Ok(Header::Closed);
             }
         }
-        let deadline = Instant::now() + limits.header_timeout;
+        let mut deadline = None;
         let mut searched = 0;
         loop {
             skip_empty_lines(buffer);
             if let Some(end) = find_end(buffer, searched) {
                 return Ok(match guard::check_raw(&buffer[..end], limits) {
-                    Ok(framing) => Header::Complete { end, framing },
+                    Ok(shape) => Header::Complete { end, shape },
                     Err(failure) => Header::Refused(failure),
                 });
             }
@@ -189,6 +242,7 @@ impl Reading<'_> {
             }
             searched = buffer.len();
             buffer.reserve(HEADER_BUFFER);
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + limits.header_timeout);
             match timeout_at(deadline, stream.read_buf(buffer)).await {
                 Ok(Ok(0)) => return Ok(Header::Closed),
                 Ok(Ok(_)) => {}
@@ -220,10 +274,12 @@ fn skip_empty_lines(buffer: &mut BytesMut) {
     }
 }
 
+static END: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\r\n\r\n"));
+
 /// Where the header ends, its empty line included. `searched` bytes are known to hold no end.
 fn find_end(buffer: &[u8], searched: usize) -> Option<usize> {
     let from = searched.saturating_sub(3).min(buffer.len());
-    memmem::find(&buffer[from..], b"\r\n\r\n").map(|at| from + at + 4)
+    END.find(&buffer[from..]).map(|at| from + at + 4)
 }
 
 /// Whether a line ends in LF alone: its sender will never send the empty line that is waited for.

@@ -21,7 +21,8 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use self::meter::{Meter, Over};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Session};
+use super::full::Full;
 use super::pace::Pace;
 use super::watched::Watched;
 use crate::listener::Origin;
@@ -112,10 +113,12 @@ pub(super) async fn serve(
                 let task = shared.tasks.begin();
                 tokio::spawn(async move {
                     let live = shared.live.load_full();
-                    let session = ServerSession::new_http2(session);
-                    let exchange = Exchange::new(session, None, &live.site.limits, true, stopping);
-                    if let Some(exchange) = request::answer(exchange, &origin, &shared, live).await {
+                    let session = Full::new(Box::new(ServerSession::new_http2(session)), None);
+                    let mut exchange = Exchange::new(Session::Full(session), &live.site.limits, true, stopping);
+                    if request::answer(&mut exchange, &origin, &shared, &live).await {
                         exchange.finish().await;
+                    } else {
+                        exchange.abort();
                     }
                     drop((stream, task));
                 });

@@ -1,11 +1,14 @@
 //! Sessions with clients: HTTP/1.1 connections and HTTP/2 streams become exchanges, and
 //! `request` answers those. The only user of pingora.
 
+mod bare;
 mod exchange;
+mod full;
 mod gate;
 mod http1;
 mod http2;
 mod pace;
+mod patience;
 mod watched;
 
 use std::sync::Arc;

@@ -60,8 +60,9 @@ pub enum MediaPattern {
 impl Compress {
     /// Whether a Content-Type is one of those.
     pub fn takes(&self, content_type: &str) -> bool {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let essence = essence.as_bytes();
+        let essence = content_type.as_bytes();
+        let end = essence.iter().position(|&byte| byte == b';').unwrap_or(essence.len());
+        let essence = essence[..end].trim_ascii();
         self.types.iter().any(|pattern| match pattern {
             MediaPattern::Exact(name) => essence.eq_ignore_ascii_case(name.as_bytes()),
             MediaPattern::Starting(start) => {

@@ -24,7 +24,7 @@ pub(super) struct Template {
 
 impl Template {
     pub(super) fn new(
-        request: &pingora_http::RequestHeader,
+        request: &http::request::Parts,
         origin: &Origin,
         facts: &Facts,
         passage: &Passage<'_>,
