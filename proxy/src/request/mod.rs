@@ -430,7 +430,9 @@ fn client_failure(error: ClientError) -> Failure {
 
 fn set_request_id(headers: &mut HeaderMap, id: &str) {
     // Ids are made of letters, digits, dot, dash and underscore.
-    if let Ok(id) = HeaderValue::from_str(id) {
+    if let Ok(mut id) = HeaderValue::from_str(id) {
+        // No two are alike: in the table of HTTP/2's header compression they would only push out others.
+        id.set_sensitive(true);
         headers.insert(headers::REQUEST_ID, id);
     }
 }

@@ -76,26 +76,29 @@ pub(super) async fn serve(
     let digest = Arc::new(Digest::default());
     let streams = Tasks::new();
     let mut malformed = 0;
-    let mut stopping = false;
+    let stopping = shutdown.clone();
+    // One wait for as long as the connection lives.
+    let mut stopped = pin!(async move { drop(shutdown.wait_for(|stop| *stop).await) });
+    let mut is_stopping = false;
     loop {
         // Accepting is cancel-safe: it drives the connection and takes a stream only when it
         // returns one.
         let accepted = tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop), if !stopping => {
+            () = stopped.as_mut(), if !is_stopping => {
                 connection.graceful_shutdown();
-                stopping = true;
+                is_stopping = true;
                 continue;
             }
             accepted = unless(&over, HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest))) => accepted,
             () = idle(&streams, &place, limits.keep_alive) => {
-                if stopping {
+                if is_stopping {
                     return;
                 }
                 // The client learns which of its requests came too late; if it does not answer, the
                 // next idle time ends the connection.
                 connection.graceful_shutdown();
-                stopping = true;
+                is_stopping = true;
                 continue;
             }
         };
@@ -106,21 +109,13 @@ pub(super) async fn serve(
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
                 place.busy();
-                let origin = origin.clone();
-                let shared = Arc::clone(&shared);
-                let stream = streams.begin();
-                let stopping = shutdown.clone();
-                let task = shared.tasks.begin();
+                let session = Full::new(Box::new(ServerSession::new_http2(session)), None);
+                let (origin, shared, stopping) = (origin.clone(), Arc::clone(&shared), stopping.clone());
+                let running = (streams.begin(), shared.tasks.begin());
                 tokio::spawn(async move {
-                    let live = shared.live.load_full();
-                    let session = Full::new(Box::new(ServerSession::new_http2(session)), None);
-                    let mut exchange = Exchange::new(Session::Full(session), &live.site.limits, true, stopping);
-                    if request::answer(&mut exchange, &origin, &shared, &live).await {
-                        exchange.finish().await;
-                    } else {
-                        exchange.abort();
-                    }
-                    drop((stream, task));
+                    // Boxed: a task is moved several times before and after it runs, whatever its size.
+                    Box::pin(answer(session, &origin, &shared, stopping)).await;
+                    drop(running);
                 });
             }
             Ok(Some(H2Accept::Rejected)) => {
@@ -138,6 +133,17 @@ pub(super) async fn serve(
                 return debug!(%error, client = %origin.peer, "HTTP/2 connection failed");
             }
         }
+    }
+}
+
+/// Answers what a stream asks for.
+async fn answer(session: Full, origin: &Origin, shared: &Arc<Shared>, stopping: watch::Receiver<bool>) {
+    let live = shared.live.load_full();
+    let mut exchange = Exchange::new(Session::Full(session), &live.site.limits, true, stopping);
+    if request::answer(&mut exchange, origin, shared, &live).await {
+        exchange.finish().await;
+    } else {
+        exchange.abort();
     }
 }
 
