@@ -1,7 +1,7 @@
 //! `limits.connections`: how many connections there are, and which of them wait for a next request. At the limit the
 //! accept loops stop, and the connection that has waited longest makes room for a newcomer.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(crate) struct Place {
 #[derive(Debug)]
 struct Seat {
     state: AtomicU64,
+    /// Whether it was asked to end before: HTTP/2 falls idle once more while its client is told.
+    was_asked: AtomicBool,
     waiting: AtomicWaker,
 }
 
@@ -81,7 +83,11 @@ impl Places {
 
     /// Takes a place for a connection that has come in.
     pub(crate) fn enter(self: &Arc<Self>) -> Place {
-        let seat = Arc::new(Seat { state: AtomicU64::new(BUSY), waiting: AtomicWaker::new() });
+        let seat = Arc::new(Seat {
+            state: AtomicU64::new(BUSY),
+            was_asked: AtomicBool::new(false),
+            waiting: AtomicWaker::new(),
+        });
         let mut seats = self.seats.lock();
         let open = self.open.fetch_add(1, Ordering::AcqRel);
         // Twice as many as are in use: forgetting those that are gone costs each of them a constant time.
@@ -92,7 +98,8 @@ impl Places {
         Place { seat, places: Arc::clone(self) }
     }
 
-    /// Asks the longest idle to end: as many as are needed, or a few more where there are thousands.
+    /// Asks the longest idle to end: as many as are needed, or a few more where there are thousands. Returns how many
+    /// were not asked before.
     fn dismiss(&self, excess: usize) -> usize {
         let all: Vec<Arc<Seat>> = self.seats.lock().iter().filter_map(Weak::upgrade).collect();
         let wanted = excess.max(all.len() / AT_ONCE);
@@ -139,13 +146,13 @@ impl Drop for Place {
 }
 
 impl Seat {
-    /// Unless its next request has come meanwhile.
+    /// Unless its next request has come meanwhile. Says whether it is the first time.
     fn ask_to_end(&self, since: u64) -> bool {
         let asked = self.state.compare_exchange(since, ASKED, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if asked {
             self.waiting.wake();
         }
-        asked
+        asked && !self.was_asked.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -192,6 +199,10 @@ mod tests {
         assert!(!room.is_finished());
         places.resize(2);
         room.await.unwrap();
+        // While it is told, it may fall idle and be asked again; it is still one.
+        one.idle();
+        assert_eq!(places.dismiss(1), 0);
+        one.asked_to_end().await;
         one.busy();
         assert!(one.asked_to_end().now_or_never().is_none());
         drop(two);
