@@ -1,9 +1,15 @@
 //! The command line. `main` parses it; docs/commands.md describes it at more length.
 
+mod logs;
+mod service;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::logs::{LogLevel, Logs};
+pub(crate) use self::service::{Service, ServiceInstall, ServiceSet};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -110,76 +116,6 @@ pub(crate) enum Maintenance {
     Status,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Service {
-    /// Install both services, or bring installed ones up to date; they start with the system.
-    Install(ServiceInstall),
-    /// Stop both and remove them. Files and data stay.
-    Uninstall(ServiceSet),
-    /// Start both and wait until the site serves.
-    Start(ServiceStart),
-    /// Stop both; requests are finished first.
-    Stop(ServiceSet),
-    /// Stop and start both.
-    Restart(ServiceSet),
-    /// Have them load the site file anew, as `tidegate reload` does.
-    Reload(ServiceSet),
-    /// Show what both do.
-    Status(ServiceSet),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServiceSet {
-    /// Beginning of the services' names, for more than one site on a host.
-    #[arg(long, value_name = "NAME", default_value = "Tidegate", value_parser = set_name)]
-    pub(crate) name: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServiceStart {
-    #[command(flatten)]
-    pub(crate) set: ServiceSet,
-
-    /// Leave it at starting them; the site file is not looked at.
-    #[arg(long)]
-    pub(crate) no_wait: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServiceInstall {
-    #[command(flatten)]
-    pub(crate) set: ServiceSet,
-
-    /// The account of both services, such as DOMAIN\shop$ (a managed service account). Default: on Windows an account
-    /// of each service's own (NT SERVICE\TidegateProxy), on Linux the user tidegate, made if it is missing.
-    #[arg(long, value_name = "ACCOUNT")]
-    pub(crate) account: Option<String>,
-
-    /// Start some minutes after the system (Windows).
-    #[arg(long)]
-    pub(crate) delayed: bool,
-
-    /// Leave the permissions of `state_dir`, keys and environment files as they are.
-    #[arg(long)]
-    pub(crate) keep_permissions: bool,
-
-    /// Start them now.
-    #[arg(long, conflicts_with = "unit_dir")]
-    pub(crate) start: bool,
-
-    /// Only write the units, into this directory, for a package (systemd).
-    #[arg(long, value_name = "DIR")]
-    pub(crate) unit_dir: Option<PathBuf>,
-}
-
-/// What systemd and Windows both take.
-fn set_name(text: &str) -> Result<String, String> {
-    let is_good = (1..=32).contains(&text.len())
-        && text.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && text.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-');
-    if is_good { Ok(text.to_owned()) } else { Err("expected 1 to 32 letters, digits and -, a letter first".to_owned()) }
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// The application's directory.
@@ -233,55 +169,6 @@ pub(crate) struct Status {
     /// Everything, as JSON.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Logs {
-    /// proxy, appserver, access, or the name of an app. Without it: what both programs log.
-    #[arg(value_name = "WHAT")]
-    pub(crate) part: Option<String>,
-
-    /// Go on with what is logged from now on, until Ctrl-C.
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-
-    /// The last records, this many; 100 without --since.
-    #[arg(short = 'n', long, value_name = "LINES", value_parser = lines)]
-    pub(crate) lines: Option<usize>,
-
-    /// Only what is not older than this, such as 10m or 2h.
-    #[arg(long, value_name = "DURATION", value_parser = tidegate_site::parse_duration)]
-    pub(crate) since: Option<Duration>,
-
-    /// Only what is at least so severe.
-    #[arg(long, value_name = "LEVEL", value_enum, ignore_case = true)]
-    pub(crate) level: Option<LogLevel>,
-
-    /// A JSON object a record.
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) set: ServiceSet,
-}
-
-/// Severity of a log line, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
-
-/// More records than these are a matter for --since, which keeps none of them in memory.
-const MOST_LINES: usize = 1_000_000;
-
-fn lines(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(lines) if lines <= MOST_LINES => Ok(lines),
-        _ => Err(format!("expected a number up to {MOST_LINES}")),
-    }
 }
 
 #[derive(Debug, Args)]

@@ -1,0 +1,75 @@
+//! The command line of `tidegate service`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Service {
+    /// Install both services, or bring installed ones up to date; they start with the system.
+    Install(ServiceInstall),
+    /// Stop both and remove them. Files and data stay.
+    Uninstall(ServiceSet),
+    /// Start both and wait until the site serves.
+    Start(ServiceStart),
+    /// Stop both; requests are finished first.
+    Stop(ServiceSet),
+    /// Stop and start both.
+    Restart(ServiceSet),
+    /// Have them load the site file anew, as `tidegate reload` does.
+    Reload(ServiceSet),
+    /// Show what both do.
+    Status(ServiceSet),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceSet {
+    /// Beginning of the services' names, for more than one site on a host.
+    #[arg(long, value_name = "NAME", default_value = "Tidegate", value_parser = set_name)]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceStart {
+    #[command(flatten)]
+    pub(crate) set: ServiceSet,
+
+    /// Leave it at starting them; the site file is not looked at.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceInstall {
+    #[command(flatten)]
+    pub(crate) set: ServiceSet,
+
+    /// The account of both services, such as DOMAIN\shop$ (a managed service account). Default: on Windows an account
+    /// of each service's own (NT SERVICE\TidegateProxy), on Linux the user tidegate, made if it is missing.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+
+    /// Start some minutes after the system (Windows).
+    #[arg(long)]
+    pub(crate) delayed: bool,
+
+    /// Leave the permissions of `state_dir`, keys and environment files as they are.
+    #[arg(long)]
+    pub(crate) keep_permissions: bool,
+
+    /// Start them now.
+    #[arg(long, conflicts_with = "unit_dir")]
+    pub(crate) start: bool,
+
+    /// Only write the units, into this directory, for a package (systemd).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) unit_dir: Option<PathBuf>,
+}
+
+/// What systemd and Windows both take.
+fn set_name(text: &str) -> Result<String, String> {
+    let is_good = (1..=32).contains(&text.len())
+        && text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && text.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-');
+    if is_good { Ok(text.to_owned()) } else { Err("expected 1 to 32 letters, digits and -, a letter first".to_owned()) }
+}
