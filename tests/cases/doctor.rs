@@ -290,10 +290,18 @@ async fn services_are_looked_at_and_apps_are_imported_under_their_account() {
         let all = ["--config", &config].into_iter().chain(arguments.iter().copied()).chain(["--name", &set]);
         tidegate(all.map(str::to_owned)).await
     };
-    let installed = command(&["service", "install"]).await;
-    assert_eq!(installed.code, 0, "{installed:?}");
-    let stopped = Looked::of(command(&["doctor", "--json"]).await);
-    let _ = command(&["service", "uninstall"]).await;
+    let installed = command(&["service", "install", "--start"]).await;
+    let running = command(&["doctor", "--json"]).await;
+    let logged = command(&["logs"]).await;
+    let ended = command(&["service", "stop"]).await;
+    let stopped = command(&["doctor", "--json"]).await;
+    let removed = command(&["service", "uninstall"]).await;
+    assert_eq!([installed.code, ended.code, removed.code], [0; 3], "{installed:?} {ended:?} {removed:?}");
+    let (running, stopped) = (Looked::of(running), Looked::of(stopped));
+    running.has("ok", "services", &format!("{set}Appserver runs as NT SERVICE\\{set}Appserver"), "");
+    running.has("ok", "apps", "the running app server's account", "");
+    // Without a word in the site file services log to files, which is where they are looked for.
+    assert!(logged.stdout.contains(" proxy ") && logged.stdout.contains(" appserver "), "{logged:?}");
     stopped.has("warning", "services", "is stopped", "tidegate service start");
     stopped.has("warning", "apps", &format!("NT SERVICE\\{set}Appserver was not tried"), "tidegate service start");
 }

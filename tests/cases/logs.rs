@@ -120,13 +120,14 @@ async fn rotated_files_are_followed_and_read_and_can_be_moved_and_deleted_meanwh
     assert!(tidegate_log_asides(&path) > 5, "it was rotated");
 
     // Somebody moves it away, and deletes the next one.
-    std::fs::rename(&path, path.with_extension("moved")).unwrap();
+    // It is not there while it is set aside.
+    eventually("the file is moved", async || std::fs::rename(&path, path.with_extension("moved")).ok()).await;
     let next = eventually("a line in the new file", async || {
         connection.get("/moved").await;
         following.log.find(&["GET /moved "]).into_iter().next_back().filter(|_| path.exists())
     });
     next.await;
-    std::fs::remove_file(&path).unwrap();
+    eventually("the file is deleted", async || std::fs::remove_file(&path).ok()).await;
     eventually("a line in the file after that", async || {
         connection.get("/deleted").await;
         let shown = !following.log.find(&["GET /deleted "]).is_empty();
