@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::{CertificateError, Staple, ocsp, pem, pfx};
+use crate::{CertificateError, Staple, ocsp, pem, pfx, windows_store};
 
 /// A certificate chain that has been found to fit its key.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct Certificate {
     pub not_before: i64,
     /// End of its validity, in seconds since 1970.
     pub not_after: i64,
-    /// The file it came from.
+    /// The file it came from, or the store and its thumbprint there.
     pub source: String,
     /// Whether it is its own issuer.
     pub self_signed: bool,
@@ -48,14 +48,17 @@ impl Certificate {
 
     /// Whether it is for this name or address.
     pub fn covers(&self, name: &str) -> bool {
-        let parent = name.split_once('.').map(|(_, parent)| parent);
-        self.names.iter().any(|own| {
-            own.eq_ignore_ascii_case(name)
-                || own
-                    .strip_prefix("*.")
-                    .is_some_and(|own| parent.is_some_and(|parent| own.eq_ignore_ascii_case(parent)))
-        })
+        covers(&self.names, name)
     }
+}
+
+/// Whether one of these names is this one, or a wildcard for it, which stands for one label.
+pub(crate) fn covers(names: &[String], name: &str) -> bool {
+    let parent = name.split_once('.').map(|(_, parent)| parent);
+    names.iter().any(|own| {
+        own.eq_ignore_ascii_case(name)
+            || own.strip_prefix("*.").is_some_and(|own| parent.is_some_and(|parent| own.eq_ignore_ascii_case(parent)))
+    })
 }
 
 /// Loads one of the site's certificates with its key and its OCSP response. A response that cannot be used
@@ -70,6 +73,10 @@ pub(crate) fn load_at(files: &CertificateFiles, now: i64) -> Result<Certificate,
         CertificateSource::Pfx { file, password } => {
             let (chain, signing) = pfx::load(file, password)?;
             describe(CertifiedKey::new(chain, signing), file)?
+        }
+        CertificateSource::Store { store, pick } => {
+            let (certified, thumbprint) = windows_store::load(store, pick, now)?;
+            describe(certified, Path::new(&format!("{store} {thumbprint}")))?
         }
     };
     if let Some(file) = &files.ocsp {
@@ -144,7 +151,7 @@ fn describe(certified: CertifiedKey, path: &Path) -> Result<Certificate, Certifi
     })
 }
 
-fn name(name: &GeneralName<'_>) -> Option<String> {
+pub(crate) fn name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
         GeneralName::IPAddress(octets) => {

@@ -96,7 +96,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// The last part first, as mod_ssl and nginx write it too.
-fn rfc_4514(name: &X509Name<'_>) -> String {
+pub(crate) fn rfc_4514(name: &X509Name<'_>) -> String {
     let mut out = String::new();
     let parts: Vec<_> = name.iter_rdn().collect();
     for part in parts.into_iter().rev() {

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use tidegate_host::certificate_store::StoreName;
+use tidegate_site::StorePick;
+
 /// A certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
@@ -51,6 +54,42 @@ pub enum CertificateError {
         key: PathBuf,
         /// What may be the reason.
         hint: &'static str,
+    },
+    /// The Windows certificate store cannot be looked into.
+    #[error(
+        "key certificates: the certificate store {store} cannot be read; expected one of this machine's, such as \
+             LocalMachine\\My"
+    )]
+    Store {
+        /// The store.
+        store: StoreName,
+        /// Why.
+        source: io::Error,
+    },
+    /// No certificate there is the one that is meant.
+    #[error(
+        "{store}: {pick}: {problem}; `tidegate certificate list` shows what can be used, `tidegate certificate import \
+             FILE.pfx` adds to it"
+    )]
+    NotInStore {
+        /// The store.
+        store: StoreName,
+        /// What was looked for.
+        pick: StorePick,
+        /// What is there instead.
+        problem: String,
+    },
+    /// The private key cannot be used.
+    #[error("{store}: thumbprint {thumbprint}: the private key cannot be used; {next}")]
+    StoreKey {
+        /// The store.
+        store: StoreName,
+        /// The certificate.
+        thumbprint: String,
+        /// What to do.
+        next: String,
+        /// Why.
+        source: io::Error,
     },
     /// The PFX file cannot be opened.
     #[error("{}: the password is wrong", path.display())]

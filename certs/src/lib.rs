@@ -1,4 +1,4 @@
-//! Certificates: loading them from PEM and PFX files with their OCSP responses, choosing one by the name a
+//! Certificates: loading them from PEM and PFX files and the Windows store with their OCSP responses, choosing one by the name a
 //! client asks for, verifying clients' own, making a self-signed one for development, and the TLS settings
 //! of Tidegate's listeners.
 //!
@@ -10,20 +10,27 @@ mod certificate;
 mod client;
 mod development;
 mod error;
+mod facts;
 mod ocsp;
 mod pem;
 mod pfx;
 mod remarks;
 mod server;
+mod show;
 mod store;
 #[cfg(test)]
 mod testing;
+mod windows_store;
 
 pub use certificate::{Certificate, load};
 pub use client::{ClientIdentity, ClientVerifier, client_verifier, identify};
 pub use development::development;
 pub use error::CertificateError;
+pub use facts::Facts;
 pub use ocsp::Staple;
+pub use pfx::password as password_of;
 pub use remarks::{EXPIRY_WARNING_DAYS, Validity, uncovered};
 pub use server::server_config;
+pub use show::{Shown, show};
 pub use store::Store;
+pub use windows_store::pick as pick_from_windows_store;

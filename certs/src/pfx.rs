@@ -32,7 +32,8 @@ pub(crate) fn load(
         Pkcs12Error::UnsupportedEncryptionScheme | Pkcs12Error::UnsupportedMacAlgorithm => content(
             file,
             "it is encrypted in a way that is not supported".to_owned(),
-            "AES (as Windows exports it with \"AES256-SHA256\") or 3DES",
+            "AES (as Windows exports it with \"AES256-SHA256\") or 3DES: `openssl pkcs12 -in FILE -nodes -out TEMPORARY`, \
+             then `openssl pkcs12 -export -in TEMPORARY -out NEWFILE`, and delete TEMPORARY, which holds the key open",
         ),
         _ => content(file, "it cannot be read as PKCS #12".to_owned(), EXPECTED),
     })?;
@@ -74,7 +75,8 @@ fn issuer_of<'a>(of: &CertificateDer<'_>, all: &'a [CertificateDer<'static>]) ->
     })
 }
 
-fn password(file: &Path, password: &PfxPassword) -> Result<String, CertificateError> {
+/// The password itself.
+pub fn password(file: &Path, password: &PfxPassword) -> Result<String, CertificateError> {
     match password {
         PfxPassword::Empty => Ok(String::new()),
         PfxPassword::File(path) => {

@@ -26,12 +26,7 @@ pub enum Validity {
 impl Certificate {
     /// Whether it is valid at this time, in seconds since 1970.
     pub fn validity(&self, now: i64) -> Validity {
-        match (self.not_after - now).div_euclid(DAY) {
-            _ if now < self.not_before => Validity::NotYet,
-            ..0 => Validity::Expired,
-            days @ 0..EXPIRY_WARNING_DAYS => Validity::Ends(days),
-            days => Validity::Good(days),
-        }
+        Validity::at(self.not_before, self.not_after, now)
     }
 
     /// Everything about it that is worth a warning at this time.
@@ -52,6 +47,18 @@ impl Certificate {
             warnings.push(format!("OCSP response left out: {reason}"));
         }
         warnings
+    }
+}
+
+impl Validity {
+    /// Of what is valid between two times.
+    pub(crate) fn at(not_before: i64, not_after: i64, now: i64) -> Self {
+        match (not_after - now).div_euclid(DAY) {
+            _ if now < not_before => Self::NotYet,
+            ..0 => Self::Expired,
+            days @ 0..EXPIRY_WARNING_DAYS => Self::Ends(days),
+            days => Self::Good(days),
+        }
     }
 }
 

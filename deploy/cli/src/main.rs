@@ -3,6 +3,7 @@
 //! app: that is left to the programs beside it.
 
 mod args;
+mod certificate;
 mod check;
 mod control;
 mod doctor;
@@ -59,6 +60,7 @@ fn run(arguments: &Arguments, style: Style) -> Result<(), Failure> {
         Command::Logs(logs) => runtime.block_on(crate::logs::run(config, logs, style)),
         Command::Maintenance(order) => runtime.block_on(crate::maintenance::run(config, order, style)),
         Command::HashPassword(arguments) => crate::hash_password::run(arguments),
+        Command::Certificate(command) => crate::certificate::run(command, style),
         Command::Reload => runtime.block_on(crate::reload::run(config, style)),
         Command::Service(service) => runtime.block_on(crate::service::run(config, service, style)),
     }

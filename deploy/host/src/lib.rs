@@ -21,6 +21,7 @@
 //! | `spawn(&Spawn)`, `Process::{id, wait, kill, contains}` | a child and everything that it starts |
 //! | `kill_own_group` | ends this process and its children |
 //! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
+//! | `certificate_store::{AVAILABLE, list, open, import, Key}` | the certificate store of Windows |
 //! | `access::{describe, protect, ids, is_system, is_everybody}` | who may use a file |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
 //! | `service::{install, remove, start, stop, reload, state, settings, journal_command}` | services, for the command |
@@ -32,6 +33,7 @@
 //! | `is_program`, `PROGRAM_SUFFIX`, `PYTHON_NAMES`, `VENV_PYTHON`, `WORKER_LIBRARY_NAMES` | names |
 
 pub mod access;
+pub mod certificate_store;
 mod child;
 mod endpoint;
 pub mod file;

@@ -23,6 +23,8 @@ impl Site {
         for certificate in &self.certificates {
             match &certificate.source {
                 CertificateSource::Pem { key, .. } => add(&mut secrets, "private key", key, Reader::Proxy),
+                // The system keeps its keys.
+                CertificateSource::Store { .. } => {}
                 CertificateSource::Pfx { file, password } => {
                     add(&mut secrets, "private key", file, Reader::Proxy);
                     if let PfxPassword::File(password) = password {

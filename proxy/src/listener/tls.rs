@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use sha2::{Digest as _, Sha256};
 use tidegate_certs::{Certificate, CertificateError, Staple, Store};
-use tidegate_site::{ClientCertificates, Site, TlsProfile};
+use tidegate_site::{CertificateSource, ClientCertificates, Site, TlsProfile};
 use tracing::info;
 
 use super::files::{Digest, digest};
@@ -41,7 +42,7 @@ struct Demands {
 impl Material {
     /// Reads what the site names. `running` are configurations in force, to go on with.
     pub(crate) fn load(site: &Site, store: &Arc<Store>, running: &[Config]) -> Result<Self, CertificateError> {
-        let digest = digest(&files(site));
+        let digest = with_stores(site, digest(&files(site)));
         let certificates = certificates(site)?;
         let mut known = running.to_vec();
         let mut configs = Vec::with_capacity(site.listeners.len());
@@ -88,6 +89,30 @@ pub(crate) fn files(site: &Site) -> Vec<PathBuf> {
     let certificates = site.certificates.iter().flat_map(|certificate| certificate.files());
     let clients = site.listeners.iter().filter_map(|listener| listener.client_certificates.as_ref());
     certificates.chain(clients.flat_map(|clients| clients.files())).cloned().collect()
+}
+
+/// The digest of files, and of which certificates of stores are meant now. The same digest where no store is named.
+pub(crate) fn with_stores(site: &Site, files: Digest) -> Digest {
+    if !uses_stores(site) {
+        return files;
+    }
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let mut all = Sha256::new().chain_update(files);
+    for certificate in &site.certificates {
+        if let CertificateSource::Store { store, pick } = &certificate.source {
+            match tidegate_certs::pick_from_windows_store(store, pick, now) {
+                Ok(thumbprint) => all.update(thumbprint),
+                Err(error) => all.update(error.to_string()),
+            }
+        }
+    }
+    all.finalize().into()
+}
+
+/// Whether a certificate of the site is in a store.
+pub(crate) fn uses_stores(site: &Site) -> bool {
+    site.uses_tls()
+        && site.certificates.iter().any(|certificate| matches!(certificate.source, CertificateSource::Store { .. }))
 }
 
 fn of_clients(clients: &ClientCertificates) -> Vec<PathBuf> {

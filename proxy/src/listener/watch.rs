@@ -1,4 +1,4 @@
-//! Looks at the files of certificates every few seconds and has what changed put in force. A change that cannot be
+//! Looks at the files of certificates, and at which of a store are meant, every few seconds and has what changed put in force. A change that cannot be
 //! loaded leaves everything as it was, is logged once and shows in the metrics. Started once by the proxy.
 
 use std::mem;
@@ -47,12 +47,13 @@ impl Watch {
     async fn look(&mut self, reload: &Arc<Reload>, shared: &Arc<Shared>) {
         let live = shared.live.load_full();
         let paths = tls::files(&live.site);
-        if paths.is_empty() {
+        if paths.is_empty() && !tls::uses_stores(&live.site) {
             return;
         }
+        let of = Arc::clone(&live);
         let mut files = mem::take(&mut self.files);
         let looked = spawn_blocking(move || {
-            let digest = files.look(&paths);
+            let digest = tls::with_stores(&of.site, files.look(&paths));
             (files, digest)
         });
         // Fails only if the look panicked, which the panic hook has logged.

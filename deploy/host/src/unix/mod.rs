@@ -1,6 +1,7 @@
 //! Linux's half of the seam; `lib.rs` lists what it must hold.
 
 pub(crate) mod access;
+pub(crate) mod certificate_store;
 mod child;
 mod file;
 mod guard;

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod account;
+pub(crate) mod certificate_store;
 mod child;
 mod event_log;
 mod file;

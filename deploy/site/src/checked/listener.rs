@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tidegate_host::certificate_store::StoreName;
 
 /// A listening socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,31 @@ pub enum CertificateSource {
         /// What opens it.
         password: PfxPassword,
     },
+    /// The certificate store of Windows, which keeps the key.
+    Store {
+        /// The store.
+        store: StoreName,
+        /// Which certificate of it.
+        pick: StorePick,
+    },
+}
+
+/// Which certificate of the Windows store is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorePick {
+    /// The one with this thumbprint, forty hexadecimal capitals.
+    Thumbprint(String),
+    /// The newest for this name that is valid and has a key.
+    Subject(String),
+}
+
+impl std::fmt::Display for StorePick {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Thumbprint(thumbprint) => write!(f, "thumbprint {thumbprint}"),
+            Self::Subject(subject) => write!(f, "subject {subject}"),
+        }
+    }
 }
 
 /// Where the password of a PFX file is: never in the site file.
@@ -115,11 +141,12 @@ impl CertificateFiles {
     /// Every file that it is read from.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let (first, second) = match &self.source {
-            CertificateSource::Pem { certificate, key } => (certificate, Some(key)),
-            CertificateSource::Pfx { file, password: PfxPassword::File(password) } => (file, Some(password)),
-            CertificateSource::Pfx { file, .. } => (file, None),
+            CertificateSource::Pem { certificate, key } => (Some(certificate), Some(key)),
+            CertificateSource::Pfx { file, password: PfxPassword::File(password) } => (Some(file), Some(password)),
+            CertificateSource::Pfx { file, .. } => (Some(file), None),
+            CertificateSource::Store { .. } => (None, None),
         };
-        [Some(first), second, self.ocsp.as_ref()].into_iter().flatten()
+        [first, second, self.ocsp.as_ref()].into_iter().flatten()
     }
 }
 

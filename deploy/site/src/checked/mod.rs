@@ -32,7 +32,7 @@ pub use self::host::{AppRoute, Mount, Route, Target, VirtualHost};
 pub use self::limits::{BufferLimits, Limits};
 pub use self::listener::{
     CertificateFiles, CertificateSource, ClientCertificateMode, ClientCertificates, Listener, PfxPassword, Protocol,
-    Tls, TlsProfile,
+    StorePick, Tls, TlsProfile,
 };
 pub use self::log::{AccessFormat, AccessLog, AccessTo, HiddenQuery, Level, Log, LogFormat, Rotate};
 pub use self::maintenance::Maintenance;

@@ -53,7 +53,7 @@ fn wrong_certificates_say_what_was_expected_and_never_a_password() {
     for (setting, expected) in [
         (
             "certificates: certs/site.pem",
-            "certificates: \"certs/site.pem\": expected a list of { certificate: FILE, key: FILE } or { pfx: FILE }",
+            "certificates: \"certs/site.pem\": expected a list of { certificate: FILE, key: FILE }, { pfx: FILE } or { store: NAME, subject: NAME }",
         ),
         (
             "certificates: [{ certificate: certs/site.pem }]",
@@ -92,5 +92,63 @@ fn wrong_certificates_say_what_was_expected_and_never_a_password() {
     ] {
         let problems = Directory::new().problems(format!("app: a:b\n{setting}"));
         assert_eq!(problems, [expected], "{setting}");
+    }
+}
+
+#[cfg(not(windows))]
+#[test]
+fn a_certificate_store_is_there_on_windows_only() {
+    let directory = Directory::new();
+    let problems = directory.problems("app: a:b\ncertificates: [{ store: 'LocalMachine\\My', subject: shop.example }]");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("certificates[0].store") && problems[0].contains("only Windows"), "{problems:?}");
+}
+
+#[test]
+#[cfg_attr(not(windows), ignore = "the key is refused where there is no store")]
+fn certificates_come_from_the_windows_store() {
+    let directory = Directory::new();
+    let thumbprint = "0123456789abcdef0123456789ABCDEF01234567";
+    let site = directory
+        .load(format!(
+            "app: a:b
+certificates:
+  - {{ store: 'LocalMachine\\My', subject: shop.example }}
+  - {{ store: CurrentUser\\My, thumbprint: \"\u{200e}01 23 45 67 89 ab cd ef 01 23 45 67 89 AB CD EF 01 23 45 67\" }}
+  - {{ store: LocalMachine\\WebHosting, thumbprint: {thumbprint} }}"
+        ))
+        .unwrap();
+    let source = |store: &str, pick| CertificateFiles {
+        source: CertificateSource::Store { store: store.parse().unwrap(), pick },
+        ocsp: None,
+    };
+    let pick = || StorePick::Thumbprint(thumbprint.to_ascii_uppercase());
+    let expected = [
+        source(r"LocalMachine\My", StorePick::Subject("shop.example".to_owned())),
+        source(r"CurrentUser\My", pick()),
+        source(r"LocalMachine\WebHosting", pick()),
+    ];
+    assert_eq!(site.certificates, expected);
+    assert!(site.secrets().is_empty());
+}
+
+#[test]
+#[cfg_attr(not(windows), ignore = "the key is refused where there is no store")]
+fn what_is_wrong_with_a_store_is_told() {
+    let directory = Directory::new();
+    for (keys, problem) in [
+        ("store: My, subject: a.example", "expected a certificate store such as"),
+        ("store: LocalMachine\\My", "expected thumbprint or subject beside it"),
+        ("store: LocalMachine\\My, thumbprint: 12ab", "forty hexadecimal digits"),
+        ("store: LocalMachine\\My, subject: \"CN=a\"", "a name that the certificate is for"),
+        (
+            "store: LocalMachine\\My, subject: a, thumbprint: 0123456789abcdef0123456789ABCDEF01234567",
+            "expected either this or thumbprint",
+        ),
+        ("store: LocalMachine\\My, subject: a, pfx: certs/site.pem", "expected only without store"),
+        ("certificate: certs/site.pem, key: certs/site.key, subject: a", "expected only with store"),
+    ] {
+        let problems = directory.problems(format!("app: a:b\ncertificates: [{{ {keys} }}]"));
+        assert!(problems.iter().any(|found| found.contains(problem)), "{keys}: {problems:?}");
     }
 }
