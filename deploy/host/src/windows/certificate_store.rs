@@ -332,4 +332,30 @@ mod tests {
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         delete(&store);
     }
+
+    /// With a key that CNG makes for this test alone.
+    #[test]
+    fn a_key_of_cng_signs_in_every_way_that_it_says_it_can() {
+        use windows_sys::Win32::Security::Cryptography::{
+            BCRYPT_RSA_ALGORITHM, MS_KEY_STORAGE_PROVIDER, NCRYPT_LENGTH_PROPERTY, NCryptCreatePersistedKey,
+            NCryptFinalizeKey, NCryptFreeObject, NCryptOpenStorageProvider, NCryptSetProperty,
+        };
+        let (mut provider, mut key, bits) = (0, 0, 2048_u32);
+        // SAFETY: all that is written to is writable, names end in NUL, and the key has no name, so it is kept nowhere.
+        let handle = unsafe {
+            assert_eq!(NCryptOpenStorageProvider(&mut provider, MS_KEY_STORAGE_PROVIDER, 0), 0);
+            assert_eq!(NCryptCreatePersistedKey(provider, &mut key, BCRYPT_RSA_ALGORITHM, ptr::null(), 0, 0), 0);
+            let length = ptr::from_ref(&bits).cast();
+            assert_eq!(NCryptSetProperty(key, NCRYPT_LENGTH_PROPERTY, length, 4, 0), 0);
+            assert_eq!(NCryptFinalizeKey(key, 0), 0);
+            NCryptFreeObject(provider);
+            NCryptKey::new_owned(key)
+        };
+        let key = Key(CngSigningKey::new(handle).unwrap());
+        assert_eq!(key.schemes().len(), 6);
+        assert!(key.sign(u16::from(SignatureScheme::ED25519), b"message").is_err());
+        for scheme in key.schemes() {
+            assert_eq!(key.sign(scheme, b"message").unwrap().len(), 256, "{scheme:#06x}");
+        }
+    }
 }

@@ -135,3 +135,29 @@ fn every_list_is_one_that_the_system_understands() {
     }
     security::make(&crate::sddl::place(&trusted, &trusted, true)).unwrap();
 }
+
+/// mio's reads had 4 KiB at the most before 1.2.5.
+#[tokio::test]
+async fn a_read_takes_as_much_as_its_reader_has_room_for() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    const PIECE: usize = 64 << 10;
+    const PIECES: usize = 64;
+    let endpoint = Endpoint::Pipe(unique("large"));
+    let mut listener = Listener::bind(&endpoint, Audience::Proxy).unwrap();
+    let mut client = connect(&endpoint).await.unwrap().unwrap();
+    let mut server = listener.accept().await.unwrap();
+    let writing = tokio::spawn(async move {
+        for _ in 0..PIECES {
+            server.write_all(&vec![7; PIECE]).await.unwrap();
+        }
+        server
+    });
+    let (mut left, mut reads) = (PIECE * PIECES, 0);
+    let mut buffer = vec![0; PIECE];
+    while left > 0 {
+        left -= client.read(&mut buffer).await.unwrap();
+        reads += 1;
+    }
+    drop(writing.await.unwrap());
+    assert!(reads <= 2 * PIECES, "{reads} reads of {PIECES} pieces");
+}
