@@ -18,6 +18,9 @@ mod access;
 mod buffer;
 mod compress;
 mod control;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzz;
 mod listener;
 mod metrics;
 mod negotiate;
@@ -30,19 +33,6 @@ mod shared;
 mod static_files;
 mod traffic;
 mod upstream;
-
-/// What the fuzz targets call: see `tests/fuzz`.
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub mod fuzz {
-    /// Any bytes as a header of the PROXY protocol.
-    pub fn proxy_protocol(data: &[u8]) {
-        crate::listener::fuzz_proxy_protocol(data);
-    }
-
-    pub use crate::request::fuzz::{accept_encoding, chunks, forwarded, raw_header};
-    pub use crate::static_files::fuzz::{conditional, range, static_path};
-}
 
 use std::path::PathBuf;
 use std::sync::Arc;

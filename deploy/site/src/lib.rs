@@ -8,6 +8,9 @@ mod check;
 mod checked;
 mod defaults;
 mod error;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod interpreter;
 mod place;
 mod raw;
@@ -17,33 +20,6 @@ mod suggest;
 mod syntax;
 mod units;
 mod wording;
-
-/// What the fuzz targets call: see `tests/fuzz`.
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub mod fuzz {
-    use std::path::PathBuf;
-
-    use crate::{ConfigError, Limits, Site};
-
-    fn read(bytes: &[u8]) -> Result<Site, ConfigError> {
-        let file = PathBuf::from("/fuzz/tidegate.yaml");
-        crate::of_bytes(&file, file.clone(), bytes, crate::Reader::Command)
-    }
-
-    /// Any bytes are a site, or there is a reason.
-    pub fn site_file(bytes: &[u8]) {
-        if let Err(error) = read(bytes) {
-            assert!(!error.to_string().contains("fault of Tidegate"), "{error}");
-        }
-    }
-
-    /// The limits where the file says nothing of them.
-    #[expect(clippy::expect_used, reason = "only built for fuzzing, where a panic is what is looked for")]
-    pub fn limits() -> Limits {
-        read(b"app: a:b\n").expect("the shortest file").limits
-    }
-}
 
 use std::io;
 use std::path::Path;

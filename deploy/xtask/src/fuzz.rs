@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz [TARGET]`: builds the fuzz targets of `tests/fuzz` with libFuzzer's instruments and AddressSanitizer and
 //! runs them, one after the other. What they find new stays in the cache; with `--keep` the corpus in the
-//! repository becomes the smallest that reaches as much. A crash is an error, and its input is named.
+//! repository becomes ours and the smallest beside it that reaches as much. A crash is an error, and its input is named.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use crate::{cache, process, workspace};
 const SYSTEM: &str = "x86_64-unknown-linux-gnu";
 /// For each target, unless told.
 const SECONDS: u32 = 60;
+/// Longer ones are found again soon, and would be most of what the repository holds.
+const SHORT: u64 = 1024;
 /// What `cargo fuzz` sets: coverage for libFuzzer, and the sanitizer, whose runtime every tool chain has.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -71,6 +73,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<()> {
             program: programs.join(&target),
             found: cache::directory()?.join("fuzz").join(&target),
             corpus: directory.join("corpus").join(&target),
+            dictionary: directory.join("dictionaries").join(format!("{target}.dict")),
         };
         println!("{target}: {} s", wish.seconds);
         place.fuzz(wish.seconds)?;
@@ -94,6 +97,8 @@ fn targets(directory: &Path) -> Result<Vec<String>> {
 }
 
 fn build(directory: &Path) -> Result<PathBuf> {
+    // The packages that are shipped; cargo adds libFuzzer to them and takes away what is not needed.
+    std::fs::copy(workspace::root()?.join("Cargo.lock"), directory.join("Cargo.lock"))?;
     let output = cache::directory()?.join("target-fuzz");
     let mut cargo = workspace::cargo()?;
     cargo
@@ -115,6 +120,8 @@ struct Place {
     found: PathBuf,
     /// Inputs in the repository.
     corpus: PathBuf,
+    /// Words that inputs are made of.
+    dictionary: PathBuf,
 }
 
 impl Place {
@@ -123,33 +130,56 @@ impl Place {
         let mut artifacts = OsString::from("-artifact_prefix=");
         artifacts.push(self.found.with_extension("crash-"));
         let mut fuzzer = Command::new(&self.program);
-        fuzzer.arg(format!("-max_total_time={seconds}")).args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=4096"]);
-        fuzzer.args(["-print_final_stats=1", "-verbosity=0"]).arg(artifacts).arg(&self.found);
+        fuzzer.arg(format!("-max_total_time={seconds}")).args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=8192"]);
+        fuzzer.args(["-print_final_stats=1", "-verbosity=0"]).arg(artifacts);
+        if self.dictionary.is_file() {
+            let mut dictionary = OsString::from("-dict=");
+            dictionary.push(&self.dictionary);
+            fuzzer.arg(dictionary);
+        }
+        fuzzer.arg(&self.found);
         if self.corpus.is_dir() {
             fuzzer.arg(&self.corpus);
         }
         process::run(&mut fuzzer)
     }
 
-    /// Puts the smallest inputs that reach all that was reached into the repository.
+    /// Puts the fewest inputs into the repository that, with those that have names of ours, reach every place that short ones
+    /// have reached. How often a place was reached does not count: that would be ten times as many.
     fn keep(&self) -> Result<()> {
-        let smallest = self.found.with_extension("smallest");
-        cache::remove(&smallest)?;
-        std::fs::create_dir_all(&smallest)?;
-        let mut merge = Command::new(&self.program);
-        merge.args(["-merge=1", "-verbosity=0"]).arg(&smallest).arg(&self.found);
-        if self.corpus.is_dir() {
-            merge.arg(&self.corpus);
+        let (short, smallest) = (self.found.with_extension("short"), self.found.with_extension("smallest"));
+        for directory in [&short, &smallest] {
+            cache::remove(directory)?;
+            std::fs::create_dir_all(directory)?;
         }
-        process::run(&mut merge)?;
+        std::fs::create_dir_all(&self.corpus)?;
+        copy(&self.corpus, &smallest, |name, _| !is_found(name))?;
+        for from in [&self.found, &self.corpus] {
+            copy(from, &short, |name, length| is_found(name) && length <= SHORT)?;
+        }
+        let mut merge = Command::new(&self.program);
+        merge.args(["-set_cover_merge=1", "-use_counters=0", "-max_len=8192", "-verbosity=0"]);
+        process::run(merge.arg(&smallest).arg(&short))?;
         cache::remove(&self.corpus)?;
         std::fs::create_dir_all(&self.corpus)?;
-        for entry in std::fs::read_dir(&smallest)? {
-            let entry = entry?;
-            std::fs::copy(entry.path(), self.corpus.join(entry.file_name()))?;
-        }
-        Ok(())
+        copy(&smallest, &self.corpus, |_, _| true)
     }
+}
+
+/// The fuzzer names its inputs by their SHA-1.
+fn is_found(name: &str) -> bool {
+    name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn copy(from: &Path, to: &Path, wanted: impl Fn(&str, u64) -> bool) -> Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let length = entry.metadata()?.len();
+        if entry.file_name().to_str().is_some_and(|name| wanted(name, length)) {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

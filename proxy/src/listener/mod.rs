@@ -22,8 +22,8 @@ pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod watch;
 
-#[cfg(fuzzing)]
-pub(crate) use self::proxy_protocol::fuzz as fuzz_proxy_protocol;
+#[cfg(any(fuzzing, test))]
+pub use self::proxy_protocol::fuzz as fuzz_proxy_protocol;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -93,12 +93,25 @@ async fn read(stream: &mut TcpStream) -> Result<Option<SocketAddr>, Refused> {
     }
 }
 
-/// Both parsers on any bytes: see `tests/fuzz`.
-#[cfg(fuzzing)]
-pub(crate) fn fuzz(data: &[u8]) {
-    let _ = version_1(data);
-    if let Some(([first, second], block)) = data.split_first_chunk() {
-        let _ = version_2(*first, *second, block);
+/// Both parsers on any bytes: what is believed stands there word by word, or byte by byte. See `tests/fuzz`.
+#[cfg(any(fuzzing, test))]
+pub fn fuzz(data: &[u8]) {
+    if let Ok(Some(client)) = version_1(data) {
+        let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
+        let words: Vec<&[u8]> = data.split(|byte| matches!(byte, b' ' | b'\r' | b'\n')).collect();
+        assert!(words.len() == 8 && words[..2] == [b"PROXY", family.as_bytes()], "{client}");
+        let word = |at: usize| std::str::from_utf8(words[at]).unwrap_or_default();
+        assert!(word(2).parse() == Ok(client.ip()) && word(4).parse() == Ok(client.port()), "{client}");
+        assert!(word(3).parse::<IpAddr>().is_ok_and(|server| server.is_ipv4() == client.is_ipv4()), "{client}");
+    }
+    let Some(([first, second], block)) = data.split_first_chunk() else { return };
+    if let Ok(Some(client)) = version_2(*first, *second, block) {
+        let (octets, port) = match client.ip() {
+            IpAddr::V4(address) => (address.octets().to_vec(), 8),
+            IpAddr::V6(address) => (address.octets().to_vec(), 32),
+        };
+        assert_eq!((*first, *second), (0x21, if client.is_ipv4() { 0x11 } else { 0x21 }));
+        assert!(block.starts_with(&octets) && block[port..].starts_with(&client.port().to_be_bytes()), "{client}");
     }
 }
 

@@ -10,7 +10,7 @@ mod dynamic;
 pub(crate) mod error;
 mod facts;
 mod forwarded;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) mod fuzz;
 pub(crate) mod guard;
 mod hand_over;

@@ -175,7 +175,7 @@ impl Bare {
 }
 
 /// Takes a checked header apart; nothing if the request is of another kind. Its fields share the header's room.
-fn parse(header: &Bytes, fields: usize) -> Option<Parts> {
+pub(crate) fn parse(header: &Bytes, fields: usize) -> Option<Parts> {
     let mut lines = lines(header);
     let line = lines.next()?;
     let first = memchr::memchr(b' ', line)?;

@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+#[cfg(any(fuzzing, test))]
+pub(crate) use self::bare::parse as parse_bare;
 pub(crate) use self::exchange::{ClientError, Exchange, Head, Length};
 use crate::listener::Origin;
 use crate::listener::places::Place;

@@ -3,7 +3,7 @@
 //! `answer.rs`, or what the route has for what is no file. Never tells why there is nothing to see.
 
 mod answer;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) mod fuzz;
 mod listing;
 mod look;

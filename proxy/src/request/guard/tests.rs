@@ -1,26 +1,7 @@
 //! Tables of requests that pass and of requests that must not.
 
-use std::time::Duration;
-
 use super::*;
-
-const LIMITS: &Limits = &Limits {
-    static_cache: 0,
-    header_size: 65_536,
-    header_fields: 100,
-    connections_per_address: None,
-    connections: 0,
-    handshake_timeout: Duration::ZERO,
-    header_timeout: Duration::ZERO,
-    keep_alive: Duration::ZERO,
-    client_timeout: Duration::ZERO,
-    min_receive_rate: 0,
-    min_send_rate: 0,
-    body_size: 0,
-    http2_streams: 0,
-    drain_timeout: Duration::ZERO,
-    buffer: tidegate_site::BufferLimits { memory: 0, disk: 0, response: 0, directory: std::path::PathBuf::new() },
-};
+use crate::request::fuzz::LIMITS;
 
 /// The status of the refusal, or 0.
 fn raw(request: &str) -> u16 {
