@@ -1,5 +1,5 @@
 use super::*;
-use tidegate_contract::WorkerPhase;
+use tidegate_contract::{AppPhase, WorkerPhase};
 
 const DRAIN: Duration = Duration::from_secs(30);
 
