@@ -109,7 +109,7 @@ fn import(arguments: &CertificateImport) -> Result<(), Failure> {
     let key = if *exportable { "its key can be exported" } else { "its key cannot be exported" };
     for thumbprint in imported {
         println!("{thumbprint} is in {store} now; {key}");
-        println!("  certificates: [{{ store: '{store}', thumbprint: {thumbprint} }}]");
+        println!("  certificates: [{{ store: '{store}', thumbprint: '{thumbprint}' }}]");
     }
     println!(
         "let the proxy's account read the key: certlm.msc, the certificate, All Tasks, Manage Private Keys, \

@@ -94,7 +94,7 @@ fn store(table: &Table<'_>, node: &Node<'_>, has_stores: bool) -> Option<Certifi
 /// As Windows shows it: with spaces or colons, and with a mark that cannot be seen where it was copied from the window of
 /// a certificate.
 fn thumbprint(node: &Node<'_>) -> Option<String> {
-    const EXPECTED: &str = "the thumbprint that `tidegate certificate list` shows: forty hexadecimal digits";
+    const EXPECTED: &str = "the thumbprint that `tidegate certificate list` shows: forty hexadecimal digits, in quotes";
     let text = node.text(EXPECTED)?;
     let plain: String = text
         .chars()
