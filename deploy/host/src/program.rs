@@ -45,14 +45,34 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 pub fn beside_executable(names: &[&str]) -> Option<PathBuf> {
     let executable = env::current_exe().ok()?;
     // A link in /usr/local/bin leads to where the rest of Tidegate is.
-    let executable = executable.canonicalize().unwrap_or(executable);
+    let executable = plain(executable.canonicalize().unwrap_or(executable));
     let directory = executable.parent()?;
     names.iter().map(|name| directory.join(name)).find(|file| file.is_file())
+}
+
+/// A path on a drive of Windows without the prefix `\\?\` that resolving links adds: services and firewall rules are known by
+/// the path as people write it.
+fn plain(path: PathBuf) -> PathBuf {
+    match path.to_str().and_then(|text| text.strip_prefix(r"\\?\")) {
+        Some(rest) if rest.as_bytes().get(1) == Some(&b':') => PathBuf::from(rest),
+        _ => path,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_on_drives_are_as_people_write_them() {
+        for (path, expected) in [
+            (r"\\?\C:\Program Files\Tidegate\tidegate.exe", r"C:\Program Files\Tidegate\tidegate.exe"),
+            (r"\\?\UNC\server\share\tidegate.exe", r"\\?\UNC\server\share\tidegate.exe"),
+            ("/usr/lib/tidegate/tidegate", "/usr/lib/tidegate/tidegate"),
+        ] {
+            assert_eq!(plain(PathBuf::from(path)), PathBuf::from(expected));
+        }
+    }
 
     #[test]
     fn programs_are_found_on_path_only() {

@@ -200,8 +200,7 @@ impl Record {
 
     fn is_of(&self, app: &str) -> bool {
         match self.shape {
-            // Quotes of values are escaped, so nothing that a client sent can look like a field of its own.
-            Shape::Text => self.line.split(' ').any(|word| word.strip_prefix("app=") == Some(app)),
+            Shape::Text => app_of(&self.line) == Some(app),
             Shape::Json => self.object().is_some_and(|object| object.get("app").and_then(Value::as_str) == Some(app)),
             Shape::Combined | Shape::Unknown => false,
         }
@@ -226,6 +225,15 @@ impl Record {
     fn object(&self) -> Option<Map<String, Value>> {
         serde_json::from_str(&self.line).ok()
     }
+}
+
+/// The field `app` of a line of text. Fields come after the message, which may hold anything, so they are looked for from
+/// the end; one within quotes is part of another's value.
+fn app_of(line: &str) -> Option<&str> {
+    const FIELD: &str = " app=";
+    let is_field = |rest: &&str| rest.bytes().filter(|&byte| byte == b'"').count() % 2 == 0;
+    let rest = line.rmatch_indices(FIELD).map(|(at, _)| &line[at + FIELD.len()..]).find(is_field)?;
+    rest.split(' ').next()
 }
 
 fn level(text: &str) -> Option<LogLevel> {
@@ -331,6 +339,18 @@ mod tests {
         assert_eq!(passed_on.trim_end(), LINES[5]);
         let combined: Value = serde_json::from_str(&Record::of(LINES[7].to_owned(), 0).json()).unwrap();
         assert_eq!((&combined["time"], &combined["level"]), (&"2026-11-22T17:00:05Z".into(), &"info".into()));
+    }
+
+    #[test]
+    fn what_a_message_or_a_value_says_is_no_field() {
+        for (line, app) in [
+            ("TIME INFO  appserver app=wiki is better app=shop worker=0", Some("shop")),
+            ("TIME WARN  proxy failed app=shop error=\"at app=wiki in\" path=/", Some("shop")),
+            ("TIME INFO  proxy 192.0.2.1 \"GET / HTTP/1.1\" 200 5 app=shop user-agent=\"app=wiki\"", Some("shop")),
+            ("TIME INFO  proxy listening", None),
+        ] {
+            assert_eq!(app_of(line), app, "{line}");
+        }
     }
 
     #[test]
