@@ -155,6 +155,21 @@ impl Windows {
         Ok(said)
     }
 
+    /// `tidegate doctor` of a site that serves. It may find problems with rights alone: Wine keeps no access lists.
+    fn doctor(&self, tidegate: &str, site: &str, set: &str) -> Result<()> {
+        println!("      > {tidegate} doctor");
+        let args = ["--config", site, "doctor", "--name", set].map(Into::into);
+        let output = wine::command(&self.prepared.wine, OsStr::new(tidegate), &args)?.output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        for line in said.lines() {
+            println!("      | {}", line.trim_end());
+        }
+        let is_wrong = |line: &&str| line.starts_with("problem ") && !line.starts_with("problem rights ");
+        ensure!(said.contains("ok      apps"), "tidegate doctor did not come to the end");
+        ensure!(!said.lines().any(|line| is_wrong(&line)), "tidegate doctor found a problem");
+        Ok(())
+    }
+
     /// A trial that was cut off leaves an installation behind.
     fn remove_leftovers(&self) -> Result<()> {
         for version in [msi::NEXT, VERSION] {
@@ -217,6 +232,9 @@ fn by_msi(windows: &Windows) -> Result<()> {
     fs::write(place.join("app.py"), FLASK.replace("version 1", "version 2"))?;
     tidegate(&["service", "reload"])?;
     wait_for(port, "/", "version 2")?;
+    windows.doctor(TIDEGATE, &site, "Tidegate")?;
+    tidegate(&["logs", "--level", "warn", "-n", "3"])?;
+    ensure!(windows.drive.join("Program Files/Tidegate/selftest.ps1").is_file(), "the MSI installed no scripts");
 
     let before = fs::read(place.join("tidegate.yaml"))?;
     let next = msi::make_next(&package(".stage/msi")?, &fresh("msi")?)?;
@@ -264,6 +282,7 @@ fn by_files(windows: &Windows, kind: &str, set: &str) -> Result<()> {
     tidegate(&["check"])?;
     tidegate(&["service", "install", "--start", "--name", set])?;
     expect(port, "/admin/login/?next=/admin/", 200, "Django administration")?;
+    windows.doctor(&program, &site, set)?;
     tidegate(&["service", "uninstall", "--name", set])?;
     ensure!(fetch(port, "/").is_err(), "the site still serves");
     cache::remove(&windows.drive.join("ProgramData").join(&name))?;
