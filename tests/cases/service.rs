@@ -92,7 +92,14 @@ async fn a_service_that_is_started_in_a_console_says_so() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_units_are_what_systemd_accepts() {
-    let site = site("units");
+    let mut site = site("units");
+    // Ports that nobody listens on here: the units are only read.
+    site.change(
+        "listeners",
+        "[{ address: '[::]:443', protocol: https }, { address: '[::1]:8443', protocol: https }, \
+         { address: '0.0.0.0:80', protocol: redirect }]",
+    );
+    site.write();
     let units = site.path("units");
     std::fs::create_dir(&units).unwrap();
     let directory = units.display().to_string();
@@ -101,13 +108,21 @@ async fn the_units_are_what_systemd_accepts() {
     let install = ["--config", &config, "service", "install", "--unit-dir", &directory, "--account", account.trim()];
     let finished = tidegate_tests::program::tidegate(install).await;
     assert_eq!(finished.code, 0, "{finished:?}");
-    let [server, proxy] = ["appserver", "proxy"].map(|part| units.join(format!("tidegate-{part}.service")));
-    let checked = std::process::Command::new("systemd-analyze").arg("verify").args([&server, &proxy]).output();
+    let written = ["tidegate-appserver.service", "tidegate-proxy.service", "tidegate-proxy.socket", "tidegate.target"];
+    let mut verify = std::process::Command::new("systemd-analyze");
+    verify.arg("verify").args(written.map(|unit| units.join(unit))).env("SYSTEMD_UNIT_PATH", format!("{directory}:"));
+    let checked = verify.output();
     let checked = checked.expect("systemd-analyze is part of Debian's package systemd");
     let said = String::from_utf8_lossy(&checked.stderr);
     // Other units of the host may have faults of their own.
-    let ours: Vec<&str> = said.lines().filter(|line| line.contains("tidegate-")).collect();
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("tidegate")).collect();
     assert!(checked.status.success() && ours.is_empty(), "{said}");
+    let socket = std::fs::read_to_string(units.join("tidegate-proxy.socket")).unwrap();
+    for line in ["ListenStream=443", "ListenStream=[::1]:8443", "ListenStream=0.0.0.0:80", "BindIPv6Only=both"] {
+        assert!(socket.lines().any(|own| own == line), "{line}: {socket}");
+    }
+    let proxy = std::fs::read_to_string(units.join("tidegate-proxy.service")).unwrap();
+    assert!(proxy.lines().any(|line| line == "CapabilityBoundingSet="), "{proxy}");
 }
 
 /// The socket that systemd reads is an ordinary one, so this is what systemd sees.

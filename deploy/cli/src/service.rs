@@ -38,6 +38,9 @@ pub(crate) async fn run(config: &Path, command: &args::Service, style: Style) ->
         args::Service::Stop(set) => stop(stop_patience(config), set).await,
         args::Service::Restart(set) => {
             let site = load(config)?;
+            if tidegate_host::restart_services(&set.name).map_err(failed)? {
+                return serving(&site, set, style).await;
+            }
             stop(stop_patience(config), set).await?;
             start(&site, set, style).await
         }
@@ -100,7 +103,9 @@ fn services(site: &Site, arguments: &args::ServiceInstall) -> Result<[Service; 2
     let writable = writable(site);
     Ok([
         Service {
-            name: server,
+            name: server.clone(),
+            set: arguments.set.name.clone(),
+            after: None,
             title: format!("Tidegate app server ({})", file.display()),
             description: "Supervises the Python processes of the site.".to_owned(),
             program: command("tidegate-appserver")?,
@@ -111,9 +116,12 @@ fn services(site: &Site, arguments: &args::ServiceInstall) -> Result<[Service; 2
             reload: reload.clone(),
             writable: writable.clone(),
             confined: false,
+            listeners: Vec::new(),
         },
         Service {
             name: proxy,
+            set: arguments.set.name.clone(),
+            after: Some(server),
             title: format!("Tidegate proxy ({})", file.display()),
             description: "Serves the site: TLS, static files, and requests to the app server.".to_owned(),
             program: command("tidegate-proxy")?,
@@ -124,6 +132,7 @@ fn services(site: &Site, arguments: &args::ServiceInstall) -> Result<[Service; 2
             reload,
             writable,
             confined: true,
+            listeners: site.listeners.iter().map(|listener| listener.address).collect(),
         },
     ])
 }
@@ -174,6 +183,11 @@ fn start_both(set: &args::ServiceSet) -> Result<(), Failure> {
 /// The same, and waits until the site serves as `tidegate up` does.
 async fn start(site: &Site, set: &args::ServiceSet, style: Style) -> Result<(), Failure> {
     start_both(set)?;
+    serving(site, set, style).await
+}
+
+/// Waits until the site serves, and shows it.
+async fn serving(site: &Site, set: &args::ServiceSet, style: Style) -> Result<(), Failure> {
     let names = PARTS.map(|part| name(set, part));
     let patience = site.apps.iter().map(|app| app.start_timeout).max().unwrap_or_default() + MARGIN;
     let deadline = Instant::now() + patience;

@@ -15,7 +15,8 @@
 //! | `Listener::{bind, accept}`, `Stream`, `connect` | Unix sockets, named pipes |
 //! | `client_process`, `server_process` | who is at the other end of one |
 //! | `prepare_tcp`, `TCP_BACKLOG`, `NO_ADDRESS_FAMILY` | options of a TCP listener before it is bound |
-//! | `port::listening(is_wanted)` | the process that listens on an address |
+//! | `port::listening(is_wanted)`, `port::REFUSED` | the process that listens on an address, and what to say of a port that may not be bound |
+//! | `given_listeners()` | listeners that were open before this process started |
 //! | `pause_accepting(error)` | whether an accept error passes by waiting |
 //! | `Signals::{install, next}` | requests to stop or reload |
 //! | `spawn(&Spawn)`, `Process::{id, wait, kill, contains}` | a child and everything that it starts |
@@ -24,7 +25,7 @@
 //! | `certificate_store::{AVAILABLE, list, open, import, Key}` | the certificate store of Windows |
 //! | `access::{describe, protect, ids, is_system, is_everybody}` | who may use a file |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
-//! | `service::{install, remove, start, stop, reload, state, settings, journal_command}` | services, for the command |
+//! | `service::{install, remove, start, stop, restart, reload, state, settings, journal_command}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
 //! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, is_clock_synchronised, firewall, command_as, may_use, protect_command, grant_command, SCANS_FILES}` | what `tidegate doctor` asks |
 //! | `trust`, `trusted` | accounts that may connect to our local sockets |
@@ -37,6 +38,7 @@ pub mod certificate_store;
 mod child;
 mod endpoint;
 pub mod file;
+mod given;
 mod local;
 pub mod machine;
 mod program;
@@ -60,14 +62,16 @@ use std::time::Duration;
 pub use child::{Child, ChildOutput, Exit, MemoryLimit, Output, Spawn, Stdin, is_of_child};
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::write_private;
+pub use given::{given_in_vain, given_listener};
 pub use local::{Audience, LocalListener, LocalStream, connect};
 pub use program::{
     beside_executable, environment_pythons, find_program, program_name, python_names, venv_python, worker_library_names,
 };
 pub use service::{
     Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType, install_services, journal_command,
-    reload_service, remove_service, report_event, run_as_service, service_account, service_name, service_settings,
-    service_state, start_service, stderr_leads_nowhere, stop_service, tell_service_manager, usual_service_account,
+    reload_service, remove_service, report_event, restart_services, run_as_service, service_account, service_name,
+    service_settings, service_state, start_service, stderr_leads_nowhere, stop_service, tell_service_manager,
+    usual_service_account,
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use tcp::listen_tcp;

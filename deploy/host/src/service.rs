@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use crate::sys;
 pub struct Service {
     /// Its name, see [`service_name`].
     pub name: String,
+    /// The set that it belongs to, whose services are restarted together.
+    pub set: String,
+    /// The service that starts before it and stops after it, if both do at once (Linux).
+    pub after: Option<String>,
     /// One line for lists of services.
     pub title: String,
     /// What it does, for whoever finds it in such a list.
@@ -33,8 +38,10 @@ pub struct Service {
     pub reload: Vec<OsString>,
     /// Directories that it writes to, made and given to its account if need be.
     pub writable: Vec<PathBuf>,
-    /// Whether it listens on ports below 1024 and needs nothing else of the system (Linux).
+    /// Whether it needs nothing of the system but its files and its listeners (Linux).
     pub confined: bool,
+    /// What it listens on. The system keeps these open while the service restarts, where it can (Linux).
+    pub listeners: Vec<SocketAddr>,
 }
 
 /// What became of an installation.
@@ -134,6 +141,12 @@ pub fn start_service(name: &str) -> io::Result<()> {
 /// Asks a service to stop; it may still be stopping when this returns.
 pub fn stop_service(name: &str) -> io::Result<()> {
     sys::service::stop(name)
+}
+
+/// Restarts the services of a set as one, so that clients wait meanwhile; returns when they run. False where the
+/// system cannot do that: then they are to be stopped and started.
+pub fn restart_services(set: &str) -> io::Result<bool> {
+    sys::service::restart(set)
 }
 
 /// Tells a service to load its configuration anew.

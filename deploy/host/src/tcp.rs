@@ -43,6 +43,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 fn named(error: io::Error, address: SocketAddr) -> io::Error {
     match sys::port::listening(|taken| clashes(taken, address)) {
         Some((pid, name)) => io::Error::new(error.kind(), format!("{error}, taken by {name} (process {pid})")),
+        None if error.kind() == io::ErrorKind::PermissionDenied && address.port() < 1024 => match sys::port::REFUSED {
+            Some(reason) => io::Error::new(error.kind(), format!("{error}: {reason}")),
+            None => error,
+        },
         None => error,
     }
 }

@@ -22,14 +22,36 @@ use crate::shared::Shared;
 /// Wait after an accept error that says the system is short of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Accepts until told to stop, and then what has arrived already.
-pub(super) async fn serve(
+/// A socket that listens.
+#[derive(Debug)]
+pub(super) struct Bound {
     socket: TcpListener,
-    address: SocketAddr,
+    /// Its address, with the port that the system chose if none was named.
+    pub(super) address: SocketAddr,
+    /// Whether it is the service manager's, which listens on when this process does not.
+    pub(super) given: bool,
+}
+
+impl Bound {
+    /// The one that the service manager holds for this address, or else a new one.
+    pub(super) fn new(address: SocketAddr) -> io::Result<Self> {
+        let (socket, given) = match tidegate_host::given_listener(address) {
+            Some(socket) => (socket?, true),
+            None => (tidegate_host::listen_tcp(address)?, false),
+        };
+        let socket = TcpListener::from_std(socket)?;
+        Ok(Self { address: socket.local_addr()?, socket, given })
+    }
+}
+
+/// Accepts until told to stop, and then what has arrived already, unless it can wait for the next proxy.
+pub(super) async fn serve(
+    bound: Bound,
     service: Arc<ArcSwap<Service>>,
     shared: Arc<Shared>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let Bound { socket, address, given } = bound;
     let metrics = shared.metrics.listener(&address.to_string());
     let door = Door { address, service, shared, metrics };
     loop {
@@ -46,6 +68,9 @@ pub(super) async fn serve(
             warn!(%error, listener = %address, "accept failed");
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
+    }
+    if given {
+        return;
     }
     // The system has shaken hands with these: closing now would reset them.
     let mut context = Context::from_waker(Waker::noop());

@@ -10,12 +10,11 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use tidegate_contract::ListenerReport;
 use tidegate_site::{Protocol, Site};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::accept;
+use super::accept::{self, Bound};
 use super::service::Service;
 use super::tls::Config;
 use crate::shared::Shared;
@@ -60,7 +59,7 @@ enum Socket {
     /// That of the running listener with this number.
     Kept(u64),
     /// Bound already; closed again if nothing comes of the plan.
-    New(TcpListener),
+    New(Bound),
 }
 
 impl Listeners {
@@ -89,15 +88,22 @@ impl Listeners {
                     }
                 }
                 None => {
-                    let socket = TcpListener::from_std(tidegate_host::listen_tcp(listener.address)?)?;
-                    let address = socket.local_addr()?;
-                    let socket = Socket::New(socket);
+                    let bound = Bound::new(listener.address)?;
+                    let (address, socket) = (bound.address, Socket::New(bound));
                     Planned { configured: listener.address, address, protocol: listener.protocol, balancers, socket }
                 }
             };
             plan.push(planned);
         }
         resolve_redirects(&mut plan);
+        let wanted: Vec<SocketAddr> = site.listeners.iter().map(|listener| listener.address).collect();
+        for address in tidegate_host::given_in_vain(&wanted) {
+            warn!(
+                %address,
+                "the service manager listens here, the site does not: clients wait in vain until `tidegate service install`, \
+                 `stop` and `start`"
+            );
+        }
         Ok(Plan(plan))
     }
 
@@ -122,12 +128,13 @@ impl Listeners {
                         state.running.push(running);
                     }
                 }
-                Socket::New(socket) => {
+                Socket::New(bound) => {
                     let service = Arc::new(ArcSwap::from_pointee(Service::new(protocol, balancers, config.as_ref())));
                     let (stop, stopped) = watch::channel(false);
-                    let task = accept::serve(socket, address, Arc::clone(&service), Arc::clone(shared), stopped);
+                    let from = if bound.given { "service manager" } else { "own" };
+                    let task = accept::serve(bound, Arc::clone(&service), Arc::clone(shared), stopped);
                     let task = tokio::spawn(task);
-                    info!(%address, protocol = name(protocol), "listening");
+                    info!(%address, protocol = name(protocol), socket = from, "listening");
                     state.next += 1;
                     let number = state.next;
                     state.running.push(Running { number, configured, address, service, config, stop, task });

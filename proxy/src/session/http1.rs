@@ -37,6 +37,10 @@ use crate::shared::{Live, Shared};
 /// First size of the buffer for a header.
 const HEADER_BUFFER: usize = 2 << 10;
 
+/// How long a connection that has nothing to do is kept when it should end, for a request that is on its way already
+/// and would be lost: it is answered, and told that it was the last.
+const PARTING: Duration = Duration::from_millis(500);
+
 /// Serves requests until the connection's end.
 pub(super) async fn serve(
     stream: ClientStream,
@@ -215,7 +219,10 @@ impl Reading<'_> {
             let read = tokio::select! {
                 biased;
                 read = first_bytes(stream, buffer) => read?,
-                () = stopped.as_mut() => 0,
+                () = stopped.as_mut() => match timeout(PARTING.min(idle), first_bytes(stream, buffer)).await {
+                    Ok(read) => read?,
+                    Err(_) => 0,
+                },
                 () = place.asked_to_end() => 0,
                 () = over => 0,
             };

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod certificate_store;
 mod child;
 mod file;
+mod given;
 mod guard;
 pub(crate) mod machine;
 pub(crate) mod port;
@@ -21,6 +22,7 @@ pub(crate) use child::{Process, spawn};
 pub(crate) use file::{
     FileIdentity, create_private, create_temporary, directory_within, file_identity, is_at, open_within,
 };
+pub(crate) use given::given_listeners;
 pub(crate) use signal::Signals;
 pub(crate) use socket::{Listener, Stream, client_process, connect, local_endpoint, server_process};
 

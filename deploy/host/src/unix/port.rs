@@ -3,6 +3,10 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+/// What keeps a port below 1024 from being bound, and what to do.
+pub(crate) const REFUSED: Option<&str> =
+    Some("ports below 1024 are root's: `tidegate service install`, then stop and start, has systemd hold this one");
+
 /// The process that listens where `is_wanted`, and its name.
 pub(crate) fn listening(is_wanted: impl Fn(SocketAddr) -> bool) -> Option<(u32, String)> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());

@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::Command;
 
-use super::unit;
+use super::unit::{self, Kind};
 use crate::context;
 use crate::service::{Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType};
 
@@ -76,24 +76,60 @@ pub(crate) fn install(services: &[Service], files_only: Option<&Path>) -> io::Re
                 prepare_directory(directory, account)?;
             }
         }
-        let path = unit::path(directory, &service.name);
-        fs::write(&path, unit::text(service, account)).map_err(|error| {
-            let error = context(error, format_args!("failed to write {}", path.display()));
-            if error.kind() == io::ErrorKind::PermissionDenied {
-                context(error, "services are the administrator's: run this as root")
-            } else {
-                error
-            }
-        })?;
+        let path = unit::path(directory, &unit::unit(&service.name, Kind::Service));
+        write(&path, &unit::service(service, account))?;
         installed.done.push(format!("unit {}, as {account}", path.display()));
+        prepare_socket(directory, service, &mut installed)?;
+        let set: Vec<&Service> = services.iter().filter(|other| other.set == service.set).collect();
+        write(&unit::path(directory, &unit::target(&service.set)), &unit::set(&set))?;
     }
     if files_only.is_none() {
         systemctl(&["daemon-reload"])?;
         for service in services {
             systemctl(&["enable", "--quiet", &service.name])?;
+            if let Some(socket) = socket_of(&service.name) {
+                systemctl(&["enable", "--quiet", &socket])?;
+            }
         }
     }
     Ok(installed)
+}
+
+/// The unit of the service's listeners, written or, if it has none any more, removed.
+fn prepare_socket(directory: &Path, service: &Service, installed: &mut Installed) -> io::Result<()> {
+    let path = unit::path(directory, &unit::unit(&service.name, Kind::Socket));
+    let before = fs::read_to_string(&path).ok();
+    let text = unit::socket(service);
+    if let Some(text) = &text {
+        write(&path, text)?;
+        installed.done.push(format!("unit {}", path.display()));
+    } else if before.is_some() {
+        fs::remove_file(&path)?;
+    }
+    if before.is_some() && before != text {
+        let name = &service.name;
+        installed.warnings.push(format!(
+            "the listeners of {name} have changed: systemd holds the old ones until `tidegate service stop` and `start`"
+        ));
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    fs::write(path, text).map_err(|error| {
+        let error = context(error, format_args!("failed to write {}", path.display()));
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            context(error, "services are the administrator's: run this as root")
+        } else {
+            error
+        }
+    })
+}
+
+/// The socket unit of a service, if it has one.
+fn socket_of(name: &str) -> Option<String> {
+    let socket = unit::unit(name, Kind::Socket);
+    unit::path(Path::new(UNITS), &socket).exists().then_some(socket)
 }
 
 /// Makes the account if it is the usual one and missing.
@@ -119,21 +155,51 @@ fn prepare_directory(directory: &Path, account: &str) -> io::Result<()> {
 }
 
 pub(crate) fn remove(name: &str) -> io::Result<()> {
-    let path = unit::path(Path::new(UNITS), name);
-    if !path.exists() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no unit {}", path.display())));
+    let path = unit::path(Path::new(UNITS), &unit::unit(name, Kind::Service));
+    let text = fs::read_to_string(&path)
+        .map_err(|error| context(error, format_args!("failed to read the unit {}", path.display())))?;
+    let mut gone = vec![unit::unit(name, Kind::Service)];
+    gone.extend(socket_of(name));
+    for unit in &gone {
+        systemctl(&["disable", "--quiet", unit])?;
     }
-    systemctl(&["disable", "--quiet", name])?;
-    fs::remove_file(&path).map_err(|error| context(error, format_args!("failed to remove {}", path.display())))?;
+    gone.extend(target_without_services(&text, &gone[0]));
+    for unit in gone {
+        let path = unit::path(Path::new(UNITS), &unit);
+        fs::remove_file(&path).map_err(|error| context(error, format_args!("failed to remove {}", path.display())))?;
+    }
     systemctl(&["daemon-reload"])
 }
 
+/// The target of a service's set, if that service is the last of it.
+fn target_without_services(service: &str, name: &str) -> Option<String> {
+    let target = service.lines().find_map(|line| line.strip_prefix("PartOf="))?;
+    let text = fs::read_to_string(unit::path(Path::new(UNITS), target)).ok()?;
+    let mut wanted = text.lines().find_map(|line| line.strip_prefix("Wants="))?.split(' ');
+    let others_left = wanted.any(|other| other != name && unit::path(Path::new(UNITS), other).exists());
+    (!others_left).then(|| target.to_owned())
+}
+
+/// The socket first: whether it can listen is known at once.
 pub(crate) fn start(name: &str) -> io::Result<()> {
+    if let Some(socket) = socket_of(name) {
+        systemctl(&["start", &socket])?;
+    }
     systemctl(&["start", "--no-block", name])
 }
 
+/// With its socket, or the next client would start it again.
 pub(crate) fn stop(name: &str) -> io::Result<()> {
-    systemctl(&["stop", "--no-block", name])
+    let service = unit::unit(name, Kind::Service);
+    match socket_of(name) {
+        Some(socket) => systemctl(&["stop", "--no-block", &socket, &service]),
+        None => systemctl(&["stop", "--no-block", &service]),
+    }
+}
+
+pub(crate) fn restart(set: &str) -> io::Result<bool> {
+    systemctl(&["restart", &unit::target(set)])?;
+    Ok(true)
 }
 
 pub(crate) fn reload(name: &str) -> io::Result<()> {

@@ -1,26 +1,64 @@
-//! The text of a systemd unit.
+//! The text of systemd units: a service, the sockets that outlive it, and the target by which a set is restarted.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use crate::service::Service;
 
+const WRITTEN: &str = "# Written by `tidegate service install`; changes belong into a drop-in (`systemctl edit`).";
 /// Beyond the time that the service needs to stop, before systemd kills what is left.
 const MARGIN_SECONDS: u64 = 10;
 
+/// The kinds of units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Service,
+    Socket,
+    Target,
+}
+
+impl Kind {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Socket => "socket",
+            Self::Target => "target",
+        }
+    }
+}
+
+/// The name of a unit.
+pub(super) fn unit(name: &str, kind: Kind) -> String {
+    format!("{name}.{}", kind.suffix())
+}
+
+/// The target of a set.
+pub(super) fn target(set: &str) -> String {
+    unit(&set.to_lowercase(), Kind::Target)
+}
+
 /// The unit of a service.
-pub(super) fn text(service: &Service, account: &str) -> String {
+pub(super) fn service(service: &Service, account: &str) -> String {
     let mut unit = String::new();
     let mut line = |line: &str| {
         unit.push_str(line);
         unit.push('\n');
     };
-    line("# Written by `tidegate service install`; changes belong into a drop-in (`systemctl edit`).");
+    line(WRITTEN);
     line("[Unit]");
     line(&format!("Description={}", plain(&service.title)));
     line("After=network-online.target");
     line("Wants=network-online.target");
+    line(&format!("PartOf={}", target(&service.set)));
+    if let Some(after) = &service.after {
+        // In a restart of both this one stops first and starts last.
+        line(&format!("After={}", self::unit(after, Kind::Service)));
+    }
+    if has_socket(service) {
+        line(&format!("Requires={}", self::unit(&service.name, Kind::Socket)));
+    }
     // Tried for ever: a database may come up later.
     line("StartLimitIntervalSec=0");
     line("");
@@ -46,9 +84,9 @@ pub(super) fn text(service: &Service, account: &str) -> String {
     line("Environment=XDG_RUNTIME_DIR=/run");
     line("NoNewPrivileges=yes");
     line("UMask=0027");
+    // The socket unit has the listeners, low ports too.
+    line("CapabilityBoundingSet=");
     if service.confined {
-        line("AmbientCapabilities=CAP_NET_BIND_SERVICE");
-        line("CapabilityBoundingSet=CAP_NET_BIND_SERVICE");
         line("ProtectSystem=strict");
         line("PrivateDevices=yes");
         line("ProtectKernelTunables=yes");
@@ -57,8 +95,6 @@ pub(super) fn text(service: &Service, account: &str) -> String {
         for directory in &service.writable {
             line(&format!("ReadWritePaths={}", argument(directory.as_os_str())));
         }
-    } else {
-        line("CapabilityBoundingSet=");
     }
     line("");
     line("[Install]");
@@ -66,9 +102,47 @@ pub(super) fn text(service: &Service, account: &str) -> String {
     unit
 }
 
+/// The unit of its listeners, if it has any that systemd can hold: not one on a port that is chosen when it is bound.
+pub(super) fn socket(service: &Service) -> Option<String> {
+    if !has_socket(service) {
+        return None;
+    }
+    let mut unit = format!("{WRITTEN}\n[Unit]\nDescription={}: listeners\n\n[Socket]\n", plain(&service.title));
+    for address in service.listeners.iter().filter(|address| is_fixed(address)) {
+        unit.push_str(&format!("ListenStream={}\n", stream(*address)));
+    }
+    unit.push_str("BindIPv6Only=both\n");
+    // An address that the network brings up later can be bound before.
+    unit.push_str("FreeBind=yes\n");
+    unit.push_str(&format!("Backlog={}\n", super::TCP_BACKLOG));
+    unit.push_str("\n[Install]\nWantedBy=sockets.target\n");
+    Some(unit)
+}
+
+/// The unit by which the services of a set are restarted in one transaction: one after the other, both would be
+/// restarted while the other still, or not yet, runs.
+pub(super) fn set(services: &[&Service]) -> String {
+    let names: Vec<String> = services.iter().map(|service| unit(&service.name, Kind::Service)).collect();
+    let title = "Tidegate: `systemctl restart` of this unit restarts the whole set, and clients wait";
+    format!("{WRITTEN}\n[Unit]\nDescription={title}\nWants={}\n", names.join(" "))
+}
+
 /// The path of a unit in a directory.
-pub(super) fn path(directory: &Path, name: &str) -> std::path::PathBuf {
-    directory.join(format!("{name}.service"))
+pub(super) fn path(directory: &Path, unit: &str) -> PathBuf {
+    directory.join(unit)
+}
+
+fn has_socket(service: &Service) -> bool {
+    service.listeners.iter().any(is_fixed)
+}
+
+fn is_fixed(address: &SocketAddr) -> bool {
+    address.port() != 0
+}
+
+/// The port alone is `[::]`, or `0.0.0.0` on a system without IPv6, as where Tidegate binds it.
+fn stream(address: SocketAddr) -> String {
+    if address.is_ipv6() && address.ip().is_unspecified() { address.port().to_string() } else { address.to_string() }
 }
 
 fn command(program: &OsStr, arguments: &[std::ffi::OsString]) -> String {
@@ -103,6 +177,18 @@ fn plain(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listeners_are_named_as_systemd_reads_them() {
+        for (address, expected) in [
+            ("[::]:443", "443"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("192.0.2.1:443", "192.0.2.1:443"),
+        ] {
+            assert_eq!(stream(address.parse().unwrap()), expected, "{address}");
+        }
+    }
 
     #[test]
     fn words_are_quoted_as_systemd_reads_them() {

@@ -11,6 +11,9 @@ use windows_sys::Win32::NetworkManagement::IpHelper::{
 use windows_sys::Win32::Networking::WinSock::{AF_INET, AF_INET6};
 use windows_sys::Win32::System::Threading::{PROCESS_NAME_WIN32, QueryFullProcessImageNameW};
 
+/// Here a port is refused for other reasons than its number.
+pub(crate) const REFUSED: Option<&str> = None;
+
 /// The process that listens where `is_wanted`, and its name.
 pub(crate) fn listening(is_wanted: impl Fn(SocketAddr) -> bool) -> Option<(u32, String)> {
     let v4 = rows::<MIB_TCPROW_OWNER_PID>(AF_INET).into_iter().map(|row| {

@@ -326,6 +326,11 @@ pub(crate) fn stop(name: &str) -> io::Result<()> {
     open(name, ServiceAccess::STOP)?.stop().map(|_| ()).map_err(|error| about(name, "failed to stop", error))
 }
 
+/// The service control manager knows no sets, and no listeners that outlive a service.
+pub(crate) fn restart(_set: &str) -> io::Result<bool> {
+    Ok(false)
+}
+
 pub(crate) fn reload(name: &str) -> io::Result<()> {
     let service = open(name, ServiceAccess::PAUSE_CONTINUE)?;
     let mut status = SERVICE_STATUS::default();
