@@ -45,7 +45,9 @@ fn families(metrics: &Metrics) -> BTreeSet<String> {
 /// Every word in `text` that looks like the name of a family or of one of its series.
 fn names_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    words.filter(|word| word.starts_with("tidegate_")).map(str::to_owned).collect()
+    // A package's name has its version in capital letters; no metric has one.
+    let is_metric = |word: &&str| word.starts_with("tidegate_") && !word.contains(char::is_uppercase);
+    words.filter(is_metric).map(str::to_owned).collect()
 }
 
 #[test]
