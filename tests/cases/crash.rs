@@ -102,3 +102,15 @@ async fn a_killed_proxy_leaves_the_app_side_alone() {
     assert_eq!(running.get("/pid").await.text(), before);
     assert_eq!(running.workers("shop").await[0].generation, 1);
 }
+
+#[tokio::test]
+async fn killing_proxy_and_app_server_leaves_no_python() {
+    let mut running = slow("both", &[("processes", "2")]).await;
+    let workers: Vec<u32> = running.workers("shop").await.iter().map(|worker| worker.pid).collect();
+    let (proxy, supervisor) = (running.proxy.take().unwrap(), running.appserver.take().unwrap());
+    process::kill(proxy.id());
+    running.wait_status("the proxy is gone", |status| status.proxy.is_none().then_some(())).await;
+    assert!(workers.iter().all(|pid| process::is_alive(*pid)), "workers went with the proxy");
+    process::kill(supervisor.id());
+    eventually("the workers are gone", async || workers.iter().all(|pid| !process::is_alive(*pid)).then_some(())).await;
+}

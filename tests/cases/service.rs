@@ -77,6 +77,40 @@ async fn the_pair_is_installed_started_reloaded_stopped_and_removed_as_services(
     drop(installed);
 }
 
+/// The job object of the app server holds its workers, also where the service control manager is its parent.
+#[cfg(windows)]
+#[tokio::test]
+async fn killing_the_process_of_either_service_leaves_no_python() {
+    use tidegate_host::ServiceState;
+    use tidegate_tests::process;
+    use tidegate_tests::running::Running;
+    use tidegate_tests::wait::eventually;
+
+    let site = site("killed");
+    let set = format!("Tk{}", std::process::id());
+    let installed = Installed(set.clone());
+    let config = site.config().display().to_string();
+    let install = ["--config", &config, "service", "install", "--start", "--name", &set];
+    assert_eq!(tidegate_tests::program::tidegate(install).await.code, 0);
+    let running = Running::started_elsewhere(site).await;
+    let workers: Vec<u32> = running.workers("shop").await.iter().map(|worker| worker.pid).collect();
+    let pid = |part: &str| match tidegate_host::service_state(&tidegate_host::service_name(&set, part)).unwrap() {
+        ServiceState::Running { pid } => pid,
+        other => panic!("{part} {other:?}"),
+    };
+    let (proxy, server) = (pid("proxy"), pid("appserver"));
+    assert!(!workers.is_empty() && workers.iter().all(|pid| process::is_alive(*pid)), "{workers:?}");
+
+    process::kill(proxy);
+    eventually("the proxy is gone", async || (!process::is_alive(proxy)).then_some(())).await;
+    let after: Vec<u32> = running.workers("shop").await.iter().map(|worker| worker.pid).collect();
+    assert!(after == workers && workers.iter().all(|pid| process::is_alive(*pid)), "{workers:?} became {after:?}");
+
+    process::kill(server);
+    eventually("no worker is left", async || workers.iter().all(|pid| !process::is_alive(*pid)).then_some(())).await;
+    drop(installed);
+}
+
 #[cfg(windows)]
 #[tokio::test]
 async fn a_service_that_is_started_in_a_console_says_so() {

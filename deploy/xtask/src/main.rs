@@ -44,7 +44,8 @@ cargo xtask VERB
                                 what people install: zip, msi, wheel-windows, deb, wheel; without a name all that this
                                 machine can make. With the address from which they will be downloaded also manifests
                                 for winget and scoop
-  try-packages [--debug]        make the packages, install them (the Windows ones in Wine) and use them
+  try-packages [KIND...] [--debug]
+                                make the packages, install them and use them: windows (in Wine), wheel, deb
   setup-windows                 only prepare the Windows build and Wine
   wine -- PROGRAM [ARGS]        run a Windows program in the prepared Wine (`python.exe`: the Windows Python)
   help                          this text
@@ -82,7 +83,12 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
             let named: Vec<String> = named.iter().map(|name| name.to_string_lossy().into_owned()).collect();
             package::run(&Arguments::parse(flags, &["--debug"])?, &named, url_base).map(|()| ExitCode::SUCCESS)
         }
-        Some("try-packages") => package::trial::run(&Arguments::parse(rest, &["--debug"])?).map(|()| ExitCode::SUCCESS),
+        Some("try-packages") => {
+            let (named, flags): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|word| !word.to_string_lossy().starts_with('-'));
+            let named: Vec<String> = named.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            package::trial::run(&Arguments::parse(flags, &["--debug"])?, &named).map(|()| ExitCode::SUCCESS)
+        }
         Some("setup-windows") => {
             Arguments::parse(rest, &[])?.no_trailing()?;
             windows::set_up().map(|()| ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ mod child;
 mod connections;
 mod deadline;
 mod flood;
-mod load;
+pub(crate) mod load;
 mod memory;
 mod nginx;
 mod normal;

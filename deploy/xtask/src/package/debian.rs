@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -36,11 +36,26 @@ pub(super) fn make(files: &Files) -> Result<PathBuf> {
         fs::write(control.join(name), script)?;
         fs::set_permissions(control.join(name), fs::Permissions::from_mode(0o755))?;
     }
-    let out = files.out.join(format!("tidegate_{VERSION}_amd64.deb"));
+    pack(&files.stage, VERSION, files.release, &files.out)
+}
+
+/// The same files as a newer version, for [`super::trial`].
+pub(super) fn make_next(stage: &Path, out: &Path) -> Result<PathBuf> {
+    const NEXT: &str = "99.0.0";
+    let copy = out.join("next");
+    process::run_quietly(process::command("cp").arg("-a").arg(stage).arg(&copy))?;
+    let control = copy.join("DEBIAN/control");
+    let text = fs::read_to_string(&control)?;
+    fs::write(&control, text.replace(&format!("Version: {VERSION}\n"), &format!("Version: {NEXT}\n")))?;
+    pack(&copy, NEXT, false, out)
+}
+
+fn pack(stage: &Path, version: &str, small: bool, out: &Path) -> Result<PathBuf> {
+    let out = out.join(format!("tidegate_{version}_amd64.deb"));
     process::run_quietly(
         process::command("dpkg-deb")
-            .args(["--root-owner-group", if files.release { "-Zxz" } else { "-Zgzip" }, "--build"])
-            .arg(&files.stage)
+            .args(["--root-owner-group", if small { "-Zxz" } else { "-Zgzip" }, "--build"])
+            .arg(stage)
             .arg(&out),
     )?;
     Ok(out)

@@ -73,11 +73,7 @@ pub(crate) fn run(arguments: &Arguments, named: &[String], url_base: Option<Stri
     make(named, !arguments.has("--debug"), url_base)
 }
 
-/// Everything that this machine can make.
-fn make_all(release: bool) -> Result<()> {
-    make(&[], release, None)
-}
-
+/// Makes these, or everything that this machine can make.
 fn make(named: &[String], release: bool, url_base: Option<String>) -> Result<()> {
     let known = || KINDS.iter().map(|kind| format!("\n  {:<14} {}", kind.name, kind.shows)).collect::<String>();
     for name in named {

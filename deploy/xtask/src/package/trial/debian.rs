@@ -1,0 +1,237 @@
+//! The Debian package, in a copy of this system (an overlay in memory) in which systemd is the first process: installed,
+//! its services started, upgraded while clients ask, and removed, all by dpkg. Takes root's rights; where systemd cannot be
+//! started, its files alone are used.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{LOOK, PATIENCE, adapt, flask_site, fresh, linux, package};
+use crate::measure::load::Users;
+use crate::package::{VERSION, debian};
+use crate::{cache, machine, process, python, workspace};
+use anyhow::{Context as _, Result, bail, ensure};
+
+const BOOT: &str = include_str!("boot.sh");
+const SITE: &str = "/srv/trial";
+/// A port that only root may bind, in a network of the trial's own.
+const PORT: u16 = 443;
+const UNITS: [&str; 3] = ["tidegate-appserver.service", "tidegate-proxy.service", "tidegate-proxy.socket"];
+/// How long the users of an upgrade go on.
+const LOAD: Duration = Duration::from_secs(20);
+
+/// Runs the trial.
+pub(super) fn trial() -> Result<()> {
+    let place = fresh("deb")?;
+    let deb = package(&format!("tidegate_{VERSION}_amd64.deb"))?;
+    let tools = ["unshare", "nsenter", "pivot_root", "systemd-analyze", "curl"];
+    if !may_boot() || tools.iter().any(|tool| machine::find(tool).is_none()) {
+        println!("      no root, systemd or cgroups: only the package's files are tried");
+        let root = place.join("root");
+        process::run_quietly(process::command("dpkg-deb").arg("-x").arg(&deb).arg(&root))?;
+        return linux::serves(&place, &root.join("usr/bin/tidegate"), &python::for_tests()?);
+    }
+    let python = python::for_tests()?;
+    let load = load_program()?;
+    let next = debian::make_next(&package(".stage/deb")?, &place)?;
+    let system = System::boot(&place)?;
+    installed(&system, &deb, &python)?;
+    upgraded(&system, &next, &load)?;
+    removed(&system)?;
+    println!("      removed: no program, no unit, no process; the site's files are there");
+    Ok(())
+}
+
+fn may_boot() -> bool {
+    Path::new("/lib/systemd/systemd").exists()
+        && process::run_quietly(
+            process::command("unshare").args(["--mount", "--pid", "--fork", "--net", "--cgroup", "true"]),
+        )
+        .is_ok()
+}
+
+/// The load generator, which no package holds.
+fn load_program() -> Result<PathBuf> {
+    process::run(workspace::cargo()?.args(["build", "--locked"]).args(workspace::PROGRAMS))?;
+    Ok(workspace::programs_directory(false)?.join("tidegate-load"))
+}
+
+/// The system that was started; ended when this is dropped.
+struct System {
+    outer: Child,
+    init: u32,
+    name: String,
+}
+
+impl System {
+    fn boot(place: &Path) -> Result<Self> {
+        let name = format!("tidegate-trial-{}", std::process::id());
+        let script = place.join("boot.sh");
+        fs::write(&script, BOOT)?;
+        let memory = place.join("memory");
+        fs::create_dir_all(&memory)?;
+        let mut boot = process::command("sh");
+        boot.arg(&script).arg("outer").arg(&name).arg(&memory);
+        boot.arg(cache::directory()?).arg(cache::target_directory()?).stdout(Stdio::null());
+        let outer = boot.spawn().context("failed to start the system of the trial")?;
+        let mut system = Self { outer, init: 0, name };
+        let children = format!("/proc/{0}/task/{0}/children", system.outer.id());
+        system.wait("systemd", |system| {
+            let child = fs::read_to_string(&children).ok()?;
+            system.init = child.split_ascii_whitespace().next()?.parse().ok()?;
+            let name = fs::read_to_string(format!("/proc/{}/comm", system.init)).ok()?;
+            (name.trim() == "systemd" && system.quietly("systemctl", &["is-active", "trial.target"]).is_ok())
+                .then_some(())
+        })?;
+        Ok(system)
+    }
+
+    fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> Result<T> {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = look(self) {
+                return Ok(found);
+            }
+            ensure!(start.elapsed() < PATIENCE, "has not happened in time: {what}");
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// A command in it.
+    fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = process::command("nsenter");
+        command.args(["--all", "--root", "--wd", "--target", &self.init.to_string(), "--", program]).args(args);
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("NO_COLOR", "1");
+        command
+    }
+
+    fn quietly(&self, program: &str, args: &[&str]) -> Result<String> {
+        process::output(&mut self.command(program, args))
+    }
+
+    /// The same, shown.
+    fn run(&self, program: &str, args: &[&str]) -> Result<String> {
+        println!("      # {program} {}", args.join(" "));
+        let said = self.quietly(program, args)?;
+        for line in said.lines() {
+            println!("      | {}", line.trim_end());
+        }
+        Ok(said)
+    }
+
+    fn page(&self, path: &str) -> Result<String> {
+        let url = format!("https://127.0.0.1:{PORT}{path}");
+        self.quietly("curl", &["--silent", "--show-error", "--fail", "--insecure", "--max-time", "30", &url])
+    }
+
+    /// A file in it.
+    fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.init))
+    }
+
+    fn process(&self, unit: &str) -> Result<String> {
+        self.quietly("systemctl", &["show", "--property=MainPID", "--value", unit])
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        // Its first process goes with it, and with that one all others. Nothing can be done about what stays behind.
+        let _ = self.outer.kill();
+        let _ = self.outer.wait();
+        let start = Instant::now();
+        while Path::new(&format!("/proc/{}", self.init)).exists() && start.elapsed() < PATIENCE {
+            std::thread::sleep(LOOK);
+        }
+        for cgroups in ["", "unified/", "systemd/"] {
+            let own = format!("/sys/fs/cgroup/{cgroups}{}", self.name);
+            let _ = process::run_quietly(
+                process::command("find").args([&own, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]),
+            );
+        }
+    }
+}
+
+fn installed(system: &System, deb: &Path, python: &Path) -> Result<()> {
+    system.run("dpkg", &["--install", &deb.to_string_lossy()])?;
+    flask_site(&system.path(SITE))?;
+    system.run("tidegate", &["init", SITE])?;
+    let file = format!("{SITE}/tidegate.yaml");
+    adapt(&system.path(&file), &python.to_string_lossy(), PORT)?;
+    system.run("tidegate", &["--config", &file, "check"])?;
+    system.run("tidegate", &["--config", &file, "service", "install", "--start"])?;
+    let units: Vec<String> = UNITS.iter().map(|unit| format!("/etc/systemd/system/{unit}")).collect();
+    for unit in &units {
+        system.quietly("systemd-analyze", &["verify", unit])?;
+    }
+    system.run("systemctl", &[&["is-active"], &UNITS[..]].concat())?;
+    let page = system.page("/")?;
+    ensure!(page.contains("version 1"), "the page says {page:?}");
+    let style = system.page("/static/style.css")?;
+    ensure!(style.contains("teal"), "the file says {style:?}");
+    let pid = system.process(UNITS[1])?;
+    let status = system.quietly("cat", &[&format!("/proc/{}/status", pid.trim())])?;
+    let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim).unwrap_or_default();
+    ensure!(value("CapEff:") == "0000000000000000", "the proxy has capabilities: {}", value("CapEff:"));
+    ensure!(!value("Uid:").starts_with('0'), "the proxy is root's");
+    println!(
+        "      port {PORT} is served by a process without capabilities, of user {}",
+        value("Uid:").split('\t').next().unwrap_or_default()
+    );
+    Ok(())
+}
+
+fn upgraded(system: &System, next: &Path, load: &Path) -> Result<()> {
+    let before = [system.process(UNITS[0])?, system.process(UNITS[1])?];
+    let mut users = Vec::new();
+    for more in [&[][..], &["--close"]] {
+        let url = format!("https://127.0.0.1:{PORT}/");
+        let hold = LOAD.as_secs().to_string();
+        let args = ["--json", "--users", "8", "--think", "10", "--hold", &hold, "--url", &url];
+        let mut command = system.command(&load.to_string_lossy(), &[&args, more].concat());
+        users.push(command.stdout(Stdio::piped()).spawn().context("failed to start tidegate-load")?);
+    }
+    let site = system.path(SITE);
+    fs::write(site.join("app.py"), super::FLASK.replace("version 1", "version 2"))?;
+    system.run("dpkg", &["--install", &next.to_string_lossy()])?;
+    ensure!(
+        users.iter_mut().all(|user| user.try_wait().is_ok_and(|end| end.is_none())),
+        "the load ended before the upgrade"
+    );
+    let page = system.page("/")?;
+    ensure!(page.contains("version 2"), "after the upgrade the page says {page:?}");
+    let after = [system.process(UNITS[0])?, system.process(UNITS[1])?];
+    ensure!(before[0] != after[0] && before[1] != after[1], "the upgrade did not restart both services");
+    for user in users {
+        let users = Users::of(user)?;
+        let [good, failed, connections, longest] =
+            [users.figure("good")?, users.figure("failed")?, users.figure("connections")?, users.figure("max_ms")?];
+        ensure!(
+            failed == 0.0 && good > 100.0,
+            "users during the upgrade: {good} good requests, {failed} failed: {}",
+            users.errors()
+        );
+        println!(
+            "      users during the upgrade: {good} requests over {connections} connections, none failed, the longest {longest} ms"
+        );
+    }
+    Ok(())
+}
+
+fn removed(system: &System) -> Result<()> {
+    system.run("dpkg", &["--remove", "tidegate"])?;
+    if system.page("/").is_ok() {
+        bail!("the site still serves after the removal");
+    }
+    for path in ["/usr/lib/tidegate", "/usr/bin/tidegate", "/etc/systemd/system/tidegate.target"] {
+        ensure!(!system.path(path).exists(), "the removal left {path}");
+    }
+    for unit in UNITS {
+        ensure!(!system.path("/etc/systemd/system").join(unit).exists(), "the removal left {unit}");
+    }
+    let left = system.quietly("sh", &["-c", "cat /proc/[0-9]*/comm"])?;
+    ensure!(!left.contains("tidegate") && !left.contains("python"), "the removal left processes: {left}");
+    ensure!(system.path(SITE).join("tidegate.yaml").is_file(), "the removal took data away");
+    Ok(())
+}
