@@ -12,6 +12,8 @@ mod launch;
 mod lines;
 mod maintenance;
 mod message;
+mod pool;
+mod report;
 
 pub use cause::Cause;
 pub use client::ClientCertificate;
@@ -20,10 +22,9 @@ pub use inspect::{Frame, InFlight, InspectReport, Inspection, WorkerReport};
 pub use launch::{LAUNCH_VARIABLE, Launch, Mode};
 pub use lines::{LineError, Lines, MAX_LINE};
 pub use maintenance::{Closure, MaintenanceOrder, MaintenanceState};
-pub use message::{
-    AppPhase, AppState, CertificateReport, FromServer, FromWorker, Generation, Interruption, ListenerReport, PoolState,
-    ProxyReport, RestartReason, Role, StatusReport, ToServer, ToWorker, WorkerPhase, WorkerState,
-};
+pub use message::{FromServer, FromWorker, Interruption, Role, ToServer, ToWorker};
+pub use pool::{AppPhase, AppState, Generation, PoolState, RestartReason, WorkerPhase, WorkerState};
+pub use report::{CertificateReport, ListenerReport, ProxyReport, StatusReport};
 
 /// Version of everything in this crate. Programs that differ in it refuse each other.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
