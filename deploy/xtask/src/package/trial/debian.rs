@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{LOOK, PATIENCE, adapt, flask_site, fresh, linux, package};
+use super::{LONG, LOOK, PATIENCE, adapt, flask_site, fresh, linux, package};
 use crate::measure::load::Users;
 use crate::package::{VERSION, debian};
 use crate::{cache, machine, process, python, workspace};
@@ -43,12 +43,15 @@ pub(super) fn trial() -> Result<()> {
     Ok(())
 }
 
+/// Whether this process may make namespaces and control groups.
 fn may_boot() -> bool {
+    let try_namespaces = ["--mount", "--pid", "--fork", "--net", "--cgroup", "true"];
+    let groups = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+    let Some(groups) = groups.into_iter().find(|groups| groups.join("cgroup.procs").exists()) else { return false };
+    let own = groups.join(format!("tidegate-try-{}", std::process::id()));
     Path::new("/lib/systemd/systemd").exists()
-        && process::run_quietly(
-            process::command("unshare").args(["--mount", "--pid", "--fork", "--net", "--cgroup", "true"]),
-        )
-        .is_ok()
+        && process::run_quietly(process::command("unshare").args(try_namespaces)).is_ok()
+        && fs::create_dir(&own).and_then(|()| fs::remove_dir(&own)).is_ok()
 }
 
 /// The load generator, which no package holds.
@@ -94,6 +97,7 @@ impl System {
                 return Ok(found);
             }
             ensure!(start.elapsed() < PATIENCE, "has not happened in time: {what}");
+            ensure!(self.outer.try_wait()?.is_none(), "the system of the trial has ended");
             std::thread::sleep(LOOK);
         }
     }
@@ -158,7 +162,7 @@ fn installed(system: &System, deb: &Path, python: &Path) -> Result<()> {
     flask_site(&system.path(SITE))?;
     system.run("tidegate", &["init", SITE])?;
     let file = format!("{SITE}/tidegate.yaml");
-    adapt(&system.path(&file), &python.to_string_lossy(), PORT)?;
+    adapt(&system.path(&file), &python.to_string_lossy(), PORT, LONG)?;
     system.run("tidegate", &["--config", &file, "check"])?;
     system.run("tidegate", &["--config", &file, "service", "install", "--start"])?;
     let units: Vec<String> = UNITS.iter().map(|unit| format!("/etc/systemd/system/{unit}")).collect();

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use super::page::{expect, fetch, wait_for};
-use super::{LOOK, PATIENCE, adapt, flask_site, free_port, fresh, package};
+use super::{LONG, LOOK, PATIENCE, adapt, flask_site, free_port, fresh, package};
 use crate::{process, python};
 
 /// `pip install`, then the commands in the virtual environment.
@@ -34,7 +34,7 @@ pub(super) fn serves(place: &Path, tidegate: &Path, python: &Path) -> Result<()>
     flask_site(&directory)?;
     process::run_quietly(process::command(tidegate).arg("init").arg(&directory))?;
     let (file, port) = (directory.join("tidegate.yaml"), free_port()?);
-    adapt(&file, python.to_str().context("the path of Python is not valid Unicode")?, port)?;
+    adapt(&file, python.to_str().context("the path of Python is not valid Unicode")?, port, LONG)?;
     process::run_quietly(process::command(tidegate).arg("--config").arg(&file).arg("check"))?;
     let mut up = process::command(tidegate)
         .arg("--config")

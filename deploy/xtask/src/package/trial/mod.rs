@@ -10,6 +10,7 @@ mod debian;
 #[cfg(unix)]
 mod linux;
 mod page;
+mod transcript;
 mod windows;
 
 use std::fs;
@@ -69,6 +70,9 @@ pub(crate) fn run(arguments: &Arguments, named: &[String]) -> Result<()> {
     }
     let mut plan = Plan::default();
     add_steps(&mut plan, !arguments.has("--debug"), named);
+    if crate::windows::possible_here() && (named.is_empty() || named.iter().any(|name| name == "windows")) {
+        plan.step("transcript", transcript::record);
+    }
     plan.run()
 }
 
@@ -103,6 +107,10 @@ fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
+/// A deadline that is waited for, and one that nothing should reach.
+const SHORT: &str = "2s";
+const LONG: &str = "60s";
+
 const FLASK: &str = "\
 import time
 from flask import Flask
@@ -119,6 +127,21 @@ def home():
 def slow():
     time.sleep(600)
     return 'never'
+
+
+pauses = []
+
+
+@app.get('/pause')
+def pause():
+    pauses.append(True)
+    time.sleep(0.8)
+    return 'paused'
+
+
+@app.get('/paused')
+def paused():
+    return 'yes' if pauses else 'no'
 ";
 
 /// A Flask site with a static file.
@@ -130,7 +153,7 @@ fn flask_site(place: &Path) -> Result<()> {
 }
 
 /// What `init` wrote, with a port, a Python and a deadline of this trial's.
-fn adapt(file: &Path, python: &str, port: u16) -> Result<()> {
+fn adapt(file: &Path, python: &str, port: u16, timeout: &str) -> Result<()> {
     let written = fs::read_to_string(file).with_context(|| format!("init wrote no {}", file.display()))?;
     let mut ours = String::new();
     let replaced = |line: &str| ["python:", "request_timeout:"].iter().any(|key| line.trim_start().starts_with(key));
@@ -138,7 +161,7 @@ fn adapt(file: &Path, python: &str, port: u16) -> Result<()> {
         ours.push_str(&line.replace("[::]:8443", &format!("127.0.0.1:{port}")).replace("[::]:8080", "127.0.0.1:0"));
         ours.push('\n');
         if line.trim_start().starts_with("wsgi:") {
-            ours.push_str(&format!("    python: '{python}'\n    request_timeout: 1s\n"));
+            ours.push_str(&format!("    python: '{python}'\n    request_timeout: {timeout}\n"));
         }
     }
     ours.push_str("metrics: off\n");

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::transcript::say;
 use super::{LOOK, PATIENCE};
 use crate::process;
 
@@ -25,7 +26,7 @@ pub(super) fn fetch(port: u16, path: &str) -> Result<(u16, String)> {
 pub(super) fn expect(port: u16, path: &str, status: u16, text: &str) -> Result<()> {
     let (found, body) = fetch(port, path)?;
     ensure!(found == status && body.contains(text), "GET {path}: {found} {body:?}, expected {status} with {text:?}");
-    println!("      GET {path}: {found}");
+    say(&format!("GET {path}: {found}"));
     Ok(())
 }
 
@@ -36,6 +37,6 @@ pub(super) fn wait_for(port: u16, path: &str, text: &str) -> Result<()> {
         ensure!(start.elapsed() < PATIENCE, "{path} does not say {text:?}");
         std::thread::sleep(LOOK);
     }
-    println!("      GET {path}: {text:?}");
+    say(&format!("GET {path}: 200, {text:?}"));
     Ok(())
 }

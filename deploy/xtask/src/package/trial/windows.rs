@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::page::{expect, fetch, wait_for};
-use super::{FLASK, adapt, copy_tree, flask_site, free_port, fresh, package};
+use super::transcript::{self, say};
+use super::{FLASK, LONG, PATIENCE, SHORT, adapt, copy_tree, flask_site, free_port, fresh, package};
 use crate::package::{VERSION, msi};
 use crate::windows::{self, Prepared, wine};
 use crate::{cache, process, python, workspace};
@@ -20,25 +22,29 @@ struct Windows {
 }
 
 impl Windows {
+    fn quietly(&self, program: &str, args: &[&str]) -> Result<String> {
+        let args: Vec<_> = args.iter().map(Into::into).collect();
+        process::output(&mut wine::command(&self.prepared.wine, OsStr::new(program), &args)?)
+    }
+
     /// Runs a program, shows what it says, and gives it back.
     fn run(&self, program: &str, args: &[&str]) -> Result<String> {
-        println!("      > {program} {}", args.join(" "));
-        let args: Vec<_> = args.iter().map(Into::into).collect();
-        let said = process::output(&mut wine::command(&self.prepared.wine, OsStr::new(program), &args)?)?;
+        say(&format!("> {program} {}", args.join(" ")));
+        let said = self.quietly(program, args)?;
         for line in said.lines() {
-            println!("      | {}", line.trim_end());
+            say(&format!("| {}", line.trim_end()));
         }
         Ok(said)
     }
 
     /// `tidegate doctor` of a site that serves. It may find problems with rights alone: Wine keeps no access lists.
     fn doctor(&self, tidegate: &str, site: &str, set: &str) -> Result<()> {
-        println!("      > {tidegate} doctor");
+        say(&format!("> {tidegate} doctor"));
         let args = ["--config", site, "doctor", "--name", set].map(Into::into);
         let output = wine::command(&self.prepared.wine, OsStr::new(tidegate), &args)?.output()?;
         let said = String::from_utf8_lossy(&output.stdout);
         for line in said.lines() {
-            println!("      | {}", line.trim_end());
+            say(&format!("| {}", line.trim_end()));
         }
         let is_wrong = |line: &&str| line.starts_with("problem ") && !line.starts_with("problem rights ");
         ensure!(said.contains("ok      apps"), "tidegate doctor did not come to the end");
@@ -63,14 +69,20 @@ impl Windows {
     }
 
     /// Site file, port and Python of a new site at `C:\ProgramData\NAME`.
-    fn site(&self, tidegate: &str, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<(String, u16)> {
+    fn site(
+        &self,
+        tidegate: &str,
+        name: &str,
+        timeout: &str,
+        fill: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<(String, u16)> {
         let place = self.drive.join("ProgramData").join(name);
         cache::remove(&place)?;
         fill(&place)?;
         let directory = format!(r"C:\ProgramData\{name}");
         self.run(tidegate, &["init", &directory])?;
         let port = free_port()?;
-        adapt(&place.join("tidegate.yaml"), &wine::windows_path(&self.prepared.python)?, port)?;
+        adapt(&place.join("tidegate.yaml"), &wine::windows_path(&self.prepared.python)?, port, timeout)?;
         Ok((format!(r"{directory}\tidegate.yaml"), port))
     }
 }
@@ -82,6 +94,14 @@ pub(super) fn packages() -> Result<()> {
     let mut first = wine::command(&prepared.wine, OsStr::new("cmd"), &["/c".into(), "exit".into()])?;
     process::run(first.stdout(Stdio::null()).stderr(Stdio::null()))?;
     let drive = cache::directory()?.join("wine/prefix/drive_c");
+    let python = prepared.python.parent().context("Python has a directory")?;
+    transcript::replace(wine::windows_path(python)?, r"C:\Python313");
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_uppercase();
+    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
+    transcript::replace(format!(r"{host}\{user}"), r"HOST\USER");
+    for directory in [cache::target_directory()?.join("package"), cache::directory()?.join("trial/msi")] {
+        transcript::replace(format!("{}\\", wine::windows_path(&directory)?), "");
+    }
     let windows = Windows { prepared, drive };
     by_msi(&windows)?;
     by_files(&windows, "zip", "Zip")?;
@@ -95,7 +115,7 @@ fn by_msi(windows: &Windows) -> Result<()> {
     windows.remove_leftovers()?;
     windows.msiexec("/i", &package(&msi::file_name(VERSION))?, &[])?;
     ensure!(program.is_file(), "the MSI installed no {}", program.display());
-    let (site, port) = windows.site(TIDEGATE, "tidegate-trial", flask_site)?;
+    let (site, port) = windows.site(TIDEGATE, "tidegate-trial", SHORT, flask_site)?;
     let place = windows.drive.join("ProgramData/tidegate-trial");
     let tidegate = |args: &[&str]| windows.run(TIDEGATE, &[&["--config", &site], args].concat());
 
@@ -120,18 +140,21 @@ fn by_msi(windows: &Windows) -> Result<()> {
     wait_for(port, "/", "version 2")?;
     ensure!(fs::read(place.join("tidegate.yaml"))? == before, "the upgrade changed the site file");
 
-    tidegate(&["service", "stop"])?;
-    ensure!(fetch(port, "/").is_err(), "the site still serves");
+    stops(&tidegate, port)?;
     tidegate(&["service", "start"])?;
     expect(port, "/", 200, "version 2")?;
+    django(windows, TIDEGATE, "tidegate-trial-msi", "Django")?;
     windows.msiexec("/x", &next, &[])?;
     ensure!(fetch(port, "/").is_err(), "the site still serves after the removal");
-    ensure!(!program.exists(), "the removal left {}", program.display());
+    let directory = windows.drive.join("Program Files/Tidegate");
+    ensure!(!directory.exists(), "the removal left {}", directory.display());
+    let left = windows.quietly("tasklist", &[])?.to_lowercase();
+    ensure!(!left.contains("tidegate") && !left.contains("python"), "the removal left processes: {left}");
     for service in ["TidegateProxy", "TidegateAppserver"] {
         ensure!(windows.run("sc", &["query", service]).is_err(), "the removal left the service {service}");
     }
     ensure!(place.join("tidegate.yaml").is_file() && place.join("app.py").is_file(), "the removal took data away");
-    println!("      removed: no program, no service; the site's files are there");
+    say("removed: no program, no service, no process; the site's files are there");
     cache::remove(&place)
 }
 
@@ -151,18 +174,43 @@ fn by_files(windows: &Windows, kind: &str, set: &str) -> Result<()> {
     fs::create_dir_all(&place)?;
     fs::rename(unpack.join(inside), place.join("Scripts")).or_else(|_| copy(&unpack, &place.join("Scripts"), kind))?;
     let program = format!(r"C:\tidegate-{kind}\Scripts\tidegate.exe");
-    let name = format!("tidegate-trial-{kind}");
-    let django = workspace::root()?.join("tests/apps/djangosite");
-    let (site, port) = windows.site(&program, &name, |place| copy_tree(&django, place))?;
-    let tidegate = |args: &[&str]| windows.run(&program, &[&["--config", &site], args].concat());
+    django(windows, &program, &format!("tidegate-trial-{kind}"), set)?;
+    cache::remove(&place)
+}
+
+/// A stop while a request is under way: it is answered first, and the stop takes no longer than it has to.
+fn stops(tidegate: &impl Fn(&[&str]) -> Result<String>, port: u16) -> Result<()> {
+    let pause = std::thread::spawn(move || fetch(port, "/pause"));
+    // The request is there when its effect on the next one is.
+    wait_for(port, "/paused", "yes")?;
+    let start = Instant::now();
+    tidegate(&["service", "stop"])?;
+    ensure!(start.elapsed() < PATIENCE, "the stop took {} s", start.elapsed().as_secs());
+    let paused = pause.join().map_err(|_| anyhow::anyhow!("asking for a page panicked"))??;
+    ensure!(paused == (200, "paused".to_owned()), "the stop cut a request off: {paused:?}");
+    ensure!(fetch(port, "/").is_err(), "the site still serves");
+    say("GET /pause, asked for before the stop: 200");
+    Ok(())
+}
+
+/// A Django project, from `init` to the end of its services.
+fn django(windows: &Windows, program: &str, name: &str, set: &str) -> Result<()> {
+    let project = workspace::root()?.join("tests/apps/djangosite");
+    let python = wine::windows_path(&windows.prepared.python)?;
+    let (site, port) = windows.site(program, name, LONG, |place| {
+        copy_tree(&project, place)?;
+        let manage = format!(r"C:\ProgramData\{name}\manage.py");
+        windows.run(&python, &[&manage, "collectstatic", "--noinput"]).map(drop)
+    })?;
+    let tidegate = |args: &[&str]| windows.run(program, &[&["--config", &site], args].concat());
     tidegate(&["check"])?;
     tidegate(&["service", "install", "--start", "--name", set])?;
     expect(port, "/admin/login/?next=/admin/", 200, "Django administration")?;
-    windows.doctor(&program, &site, set)?;
+    expect(port, "/static/admin/css/base.css", 200, "body")?;
+    windows.doctor(program, &site, set)?;
     tidegate(&["service", "uninstall", "--name", set])?;
     ensure!(fetch(port, "/").is_err(), "the site still serves");
-    cache::remove(&windows.drive.join("ProgramData").join(&name))?;
-    cache::remove(&place)
+    cache::remove(&windows.drive.join("ProgramData").join(name))
 }
 
 /// Where a rename is not possible because cache and drive are on two file systems.
