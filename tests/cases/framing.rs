@@ -193,3 +193,18 @@ async fn a_connection_is_kept_as_the_client_wishes() {
     assert_eq!((response.status, response.json()["SERVER_PROTOCOL"].as_str()), (200, Some("HTTP/1.0")));
     assert!(old.is_closed_by_server().await);
 }
+
+#[tokio::test]
+async fn a_client_that_asks_for_the_end_gets_it_however_often_it_says_so() {
+    let running = Site::new("closing").app("shop", "slow:app", &[]).start().await;
+    for fields in ["Connection: close", "Connection: keep-alive\r\nConnection: close", "Connection: x, CLOSE"] {
+        for (method, length) in [("GET", ""), ("POST", "Content-Length: 0\r\n")] {
+            let mut connection = running.http().await;
+            connection.send(&format!("{method} /pid HTTP/1.1\r\nHost: localhost\r\n{length}{fields}\r\n\r\n")).await;
+            let response = connection.response(method).await;
+            assert_eq!((response.status, response.header("connection")), (200, Some("close")), "{method} {fields}");
+            // Its end is the client's to close; the proxy's place is free meanwhile.
+            running.wait_metric("tidegate_listener_connections", &[], 0.0).await;
+        }
+    }
+}

@@ -14,9 +14,10 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora_core::protocols::Stream;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 use super::exchange::{Head, JOINED, Length};
+use super::http1::read_some;
 use crate::request::guard::{Framing, Shape};
 
 /// Beyond so many bytes of later requests no more are read while this one is answered.
@@ -79,17 +80,18 @@ impl Bare {
 
     /// Whether the client wants to ask for more on this connection.
     pub(super) fn wants_more(&self) -> bool {
-        let close = |value: &HeaderValue| {
-            value.as_bytes().split(|&byte| byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
-        };
-        !self.request.headers.get_all(CONNECTION).iter().any(close)
+        !asks_to_close(&self.request.headers)
+    }
+
+    /// Whether the response has gone out to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.body == Body::None && self.held.is_empty()
     }
 
     /// Resolves when the client has gone away. What it sends meanwhile is kept. Cancel-safe.
     pub(super) async fn gone(&mut self) {
         while self.rest.len() < READ_AHEAD {
-            self.rest.reserve(READ_AHEAD);
-            match self.stream.read_buf(&mut self.rest).await {
+            match read_some(&mut self.stream, &mut self.rest).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
@@ -140,10 +142,16 @@ impl Bare {
                 if ends && *left > 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
+                if ends {
+                    self.body = Body::None;
+                }
                 self.write(piece, b"").await
             }
             Body::Chunked if piece.is_empty() && !ends => Ok(()),
             Body::Chunked => {
+                if ends {
+                    self.body = Body::None;
+                }
                 if piece.is_empty() {
                     return self.write(piece, b"0\r\n\r\n").await;
                 }
@@ -172,6 +180,13 @@ impl Bare {
     pub(super) fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.rest)
     }
+}
+
+/// Whether a client says that this request is its last on the connection (RFC 9112 section 9.6).
+pub(super) fn asks_to_close(headers: &HeaderMap) -> bool {
+    headers.get_all(CONNECTION).iter().any(|value| {
+        value.as_bytes().split(|&byte| byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
+    })
 }
 
 /// Takes a checked header apart; nothing if the request is of another kind. Its fields share the header's room.

@@ -12,12 +12,15 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Version};
 use pingora_core::protocols::Stream;
 use tidegate_site::Limits;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::bare::{Bare, Body};
 use super::full::Full;
 use super::pace::Pace;
 use super::patience::within;
+use crate::listener::stream::close_lingering;
 use crate::policy::Outgoing;
 
 /// A piece of a body up to this size is joined with the header before it.
@@ -245,9 +248,10 @@ impl Exchange {
         }
         let (stream, rest) = match self.session {
             Session::Bare(bare) => {
-                let (mut stream, rest) = bare.into_parts();
-                if !self.keep_alive {
-                    stream.shutdown().await;
+                let is_complete = bare.is_complete();
+                let (stream, rest) = bare.into_parts();
+                if !self.keep_alive || !is_complete {
+                    close(stream, &rest, self.patience).await;
                     return None;
                 }
                 (stream, rest)
@@ -297,6 +301,17 @@ impl Exchange {
 
     fn write_size(&self) -> usize {
         if self.is_http2() { STREAM_WRITE } else { WRITE }
+    }
+}
+
+/// Ends a connection. What the client has sent and nobody will read would make the system send a reset, which could
+/// take the response with it.
+async fn close(mut stream: Stream, unread: &[u8], patience: Duration) {
+    if unread.is_empty() {
+        // Whatever fails here, the connection is dropped next.
+        let _ = timeout(patience, AsyncWriteExt::shutdown(&mut stream)).await;
+    } else {
+        close_lingering(&mut stream).await;
     }
 }
 

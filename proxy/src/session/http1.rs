@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use super::bare::Bare;
+use super::bare::{Bare, asks_to_close};
 use super::exchange::{Exchange, Reusable, Session};
 use super::full::Full;
 use super::gate::Gate;
@@ -185,7 +185,7 @@ async fn full(
         return None;
     }
     // The session knows what the request asks for (HTTP/1.0 has to ask for it to stay).
-    let keep_alive = session.get_keepalive().is_some();
+    let keep_alive = session.get_keepalive().is_some() && !asks_to_close(&session.req_header().headers);
     session.set_keepalive(keep_alive.then_some(0));
     Some((Full::new(session, Some(connection)), keep_alive))
 }
@@ -218,8 +218,8 @@ impl Reading<'_> {
             // The bytes first: what is here already needs no timer.
             let read = tokio::select! {
                 biased;
-                read = first_bytes(stream, buffer) => read?,
-                () = stopped.as_mut() => match timeout(PARTING.min(idle), first_bytes(stream, buffer)).await {
+                read = read_some(stream, buffer) => read?,
+                () = stopped.as_mut() => match timeout(PARTING.min(idle), read_some(stream, buffer)).await {
                     Ok(read) => read?,
                     Err(_) => 0,
                 },
@@ -262,8 +262,8 @@ impl Reading<'_> {
     }
 }
 
-/// Reads what comes first, without a buffer that waits for it: most connections are idle most of the time. Cancel-safe.
-async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut) -> io::Result<usize> {
+/// Reads what comes next, without a buffer that waits for it: most connections wait most of the time. Cancel-safe.
+pub(super) async fn read_some(stream: &mut Stream, buffer: &mut BytesMut) -> io::Result<usize> {
     poll_fn(|cx| {
         let mut space = [MaybeUninit::uninit(); HEADER_BUFFER];
         let mut read = ReadBuf::uninit(&mut space);

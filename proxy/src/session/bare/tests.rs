@@ -1,6 +1,6 @@
 //! What is read of a request, and what is on the wire of a response.
 
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 
 use super::*;
 
@@ -106,10 +106,12 @@ async fn responses_are_framed_by_what_is_known_of_them() {
         if bare.hold_head(&head, ends, true) == Body::Chunked {
             bare.flush().await.unwrap();
         }
+        assert!(!bare.is_complete());
         for piece in pieces {
             bare.write_body(Bytes::from_static(piece.as_bytes()), false).await.unwrap();
         }
         bare.write_body(Bytes::new(), true).await.unwrap();
+        assert!(bare.is_complete());
         assert_eq!(wire(bare, client).await, expected);
     }
 }
