@@ -19,7 +19,7 @@ with open(os.path.join(HERE, "..", "..", "src", "bootstrap.py"), encoding="utf-8
     BOOTSTRAP = _file.read()
 PATIENCE = 30
 # `tidegate_contract::PROTOCOL`.
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 class Place:

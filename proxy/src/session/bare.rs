@@ -4,8 +4,10 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::future::pending;
-use std::io;
+use std::future::{pending, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
@@ -14,7 +16,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora_core::protocols::Stream;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use super::exchange::{Head, JOINED, Length};
 use super::http1::read_some;
@@ -160,6 +162,26 @@ impl Bare {
                 self.write(piece, if ends { b"\r\n0\r\n\r\n" } else { b"\r\n" }).await
             }
         }
+    }
+
+    /// Writes what is held and of a long piece as much as the system takes at once, so that there is nothing to wait
+    /// for; the rest of the piece is left. Returns how much of it was written.
+    pub(super) async fn write_at_once(&mut self, piece: &mut Bytes) -> io::Result<usize> {
+        let Self { stream, body: Body::Left(left), held, .. } = self else { return Ok(0) };
+        let within = usize::try_from(*left).unwrap_or(usize::MAX).min(piece.len());
+        let written = poll_fn(|cx| {
+            let pieces = [IoSlice::new(held), IoSlice::new(&piece[..within])];
+            match Pin::new(&mut *stream).poll_write_vectored(cx, &pieces) {
+                Poll::Ready(written) => Poll::Ready(written),
+                Poll::Pending => Poll::Ready(Ok(0)),
+            }
+        });
+        let written = written.await?;
+        let head = written.min(held.len());
+        held.advance(head);
+        piece.advance(written - head);
+        *left -= (written - head) as u64;
+        Ok(written - head)
     }
 
     /// Writes what is held, a piece and what follows it: in one go if that is short.

@@ -225,6 +225,11 @@ impl Exchange {
         if self.write_head(head).await? {
             body.clear();
         }
+        if body.len() > self.write_size()
+            && let Session::Bare(bare) = &mut self.session
+        {
+            self.sent += bare.write_at_once(&mut body).await.map_err(gone)? as u64;
+        }
         if body.len() > self.write_size() {
             let beginning = body.split_to(body.len() - self.write_size());
             self.send_piece(beginning).await?;
@@ -326,10 +331,12 @@ async fn bounded(
             pace.moved(bytes, took);
             Ok(())
         }
-        Some((Err(error), _)) => {
-            tracing::debug!(%error, "write to the client failed");
-            Err(ClientError::Gone)
-        }
+        Some((Err(error), _)) => Err(gone(error)),
         None => Err(ClientError::Slow),
     }
+}
+
+fn gone(error: io::Error) -> ClientError {
+    tracing::debug!(%error, "write to the client failed");
+    ClientError::Gone
 }

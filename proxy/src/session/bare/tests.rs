@@ -136,6 +136,31 @@ async fn a_long_piece_follows_its_head() {
 }
 
 #[tokio::test]
+async fn of_a_long_piece_the_system_takes_what_it_can_at_once() {
+    let (ours, mut client) = duplex(1000);
+    let request = BytesMut::from("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let end = request.len();
+    let mut bare = Bare::new(Box::new(ours), request, end, PLAIN).map_err(drop).unwrap();
+    bare.hold_head(&head(200, &[], Some(Length::Known(5000))), false, false);
+    let mut piece = Bytes::from(vec![b'x'; 5000]);
+    let written = bare.write_at_once(&mut piece).await.unwrap();
+    assert_eq!((written, bare.write_at_once(&mut piece).await.unwrap()), (5000 - piece.len(), 0));
+    assert!((800..1000).contains(&written), "{written}");
+    let mut all = String::new();
+    let ((), read) = tokio::join!(
+        async {
+            bare.write_body(piece, true).await.unwrap();
+            assert!(bare.is_complete());
+            drop(bare);
+        },
+        client.read_to_string(&mut all)
+    );
+    read.unwrap();
+    assert!(all.starts_with("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n"));
+    assert!(all.ends_with(&("\r\n\r\n".to_owned() + &"x".repeat(5000))));
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_is_noticed_and_what_it_has_sent_is_kept() {
     let (mut bare, mut client) = taken("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET", PLAIN).unwrap();
     client.write_all(b" /next").await.unwrap();
