@@ -42,10 +42,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         examples::check()
     });
     test::add_steps(&mut plan, arguments)?;
-    if machine::find("dpkg-deb").is_some() {
-        // Of what the tests have built. Those of Windows take longer, and a run that is cut off leaves Wine with half an
-        // installation.
-        trial::add_steps(&mut plan, false, &["wheel", "deb"].map(str::to_owned));
+    // Of what the tests have built.
+    let trials = [("windows", windows_too), ("wheel", cfg!(unix)), ("deb", machine::find("dpkg-deb").is_some())];
+    let trials: Vec<String> = trials.iter().filter(|(_, is_due)| *is_due).map(|(name, _)| (*name).to_owned()).collect();
+    if !trials.is_empty() {
+        trial::add_steps(&mut plan, false, &trials);
     }
     plan.run()
 }

@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::{cache, machine, namespace, process};
 /// Raised when the way the tree is made changes.
 const TREE_VERSION: &str = "trixie wine64 1";
 const PREFIX_VERSION: &str = "1";
-/// Programs that use the prefix hold this lock shared; the last one out ends the Wine server.
-const SERVER_LOCK: &str = "wine/server";
+/// The C: drive and the registry that tests and measurements share, below the cache.
+const PREFIX: &str = "wine/prefix";
 /// What a Wine server says when there is one for the prefix.
 const SERVER_IS_RUNNING: i32 = 2;
 /// Wine 8 lacks DLLs that today's Rust programs import.
@@ -30,11 +30,47 @@ const OLDEST: u32 = 10;
 const PASSED: [&str; 5] = ["CARGO", "TIDEGATE_", "RUST", "CI", "TERM"];
 
 /// A Wine to run programs with.
-pub(crate) enum Wine {
+pub(crate) struct Wine {
+    source: Source,
+    /// The C: drive and the registry, below the cache.
+    prefix: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Source {
     /// In the cache's tree, through a mount namespace and chroot.
     Tree,
     /// On PATH.
     Installed,
+}
+
+impl Wine {
+    fn new(source: Source) -> Self {
+        Self { source, prefix: PREFIX }
+    }
+
+    /// This Wine with a new drive and registry of its own. Each Wine server serves one prefix, so what runs here and there
+    /// does not meet.
+    pub(crate) fn with_new_prefix(&self, prefix: &'static str) -> Result<Self> {
+        let wine = Self { source: self.source, prefix };
+        if wine.prefix()?.exists() {
+            // Of a run that was cut off. There is mostly none, which is an error to this.
+            server(&wine, "--kill")?.stderr(Stdio::null()).status()?;
+        }
+        cache::remove(&wine.prefix()?)?;
+        provide_prefix(&wine)?;
+        Ok(wine)
+    }
+
+    /// Where the drive and the registry are.
+    pub(crate) fn prefix(&self) -> Result<PathBuf> {
+        Ok(cache::directory()?.join(self.prefix))
+    }
+
+    /// Programs that use the prefix hold this lock shared; the last one out ends the Wine server.
+    fn server_lock(&self) -> Result<File> {
+        cache::lock_file(&Path::new(self.prefix).with_file_name("server").to_string_lossy())
+    }
 }
 
 /// Finds or makes Wine.
@@ -47,7 +83,7 @@ pub(crate) fn provide() -> Result<Wine> {
                  `--native` leaves the Windows programs out"
             );
         }
-        return Ok(Wine::Installed);
+        return Ok(Wine::new(Source::Installed));
     }
     cache::provide("wine/tree", TREE_VERSION, |place| {
         println!("      installing Wine into the cache (about 1.1 GB, a minute)");
@@ -59,13 +95,13 @@ pub(crate) fn provide() -> Result<Wine> {
         }
         process::run_quietly(&mut command)
     })
-    .map(|_| Wine::Tree)
+    .map(|_| Wine::new(Source::Tree))
 }
 
 /// Makes the Wine prefix (the C: drive and the registry).
 pub(crate) fn provide_prefix(wine: &Wine) -> Result<()> {
     let version = cache::digest(&[TREE_VERSION, PREFIX_VERSION]);
-    cache::provide_in_place("wine/prefix", &version, |place| {
+    cache::provide_in_place(wine.prefix, &version, |place| {
         println!("      starting Wine for the first time");
         fs::create_dir_all(place)?;
         process::run_quietly(command(wine, OsStr::new("wineboot"), &["--init".into()])?.stdout(Stdio::null()))?;
@@ -76,14 +112,14 @@ pub(crate) fn provide_prefix(wine: &Wine) -> Result<()> {
 
 /// A command that runs a Windows program with the environment and the working directory of the caller.
 pub(crate) fn command(wine: &Wine, program: &OsStr, args: &[OsString]) -> Result<Command> {
-    let mut command = match wine {
-        Wine::Installed => {
+    let mut command = match wine.source {
+        Source::Installed => {
             let mut command = process::command("wine");
-            command.env("WINEPREFIX", cache::directory()?.join("wine/prefix"));
+            command.env("WINEPREFIX", wine.prefix()?);
             set_wine_variables(&mut command)?;
             command
         }
-        Wine::Tree => enter_namespace(OsStr::new("wine"))?,
+        Source::Tree => enter_namespace(wine, OsStr::new("wine"))?,
     };
     command.arg(program).args(args);
     Ok(command)
@@ -97,7 +133,7 @@ pub(crate) fn windows_path(path: &Path) -> Result<String> {
 
 /// Keeps one Wine server for several programs; the last holder to drop this ends it and whatever still runs in it.
 pub(crate) fn keep_server(wine: &Wine) -> Result<KeptServer> {
-    let lock = cache::lock_file(SERVER_LOCK)?;
+    let lock = wine.server_lock()?;
     lock.lock_shared()?;
     // It goes to the background and ends itself ten minutes after its last program should this process be killed. Its
     // output is cut off: the end of a pipe to it would never come.
@@ -127,7 +163,7 @@ impl Drop for KeptServer {
 /// Cargo's runner for Windows test programs: `xtask wine-run PROGRAM ARGS`. Assumes that all is prepared.
 pub(crate) fn run_as_cargo_runner(args: &[OsString]) -> Result<ExitCode> {
     let (program, rest) = args.split_first().context("no program to run")?;
-    let wine = if machine::is_root() { Wine::Tree } else { Wine::Installed };
+    let wine = Wine::new(if machine::is_root() { Source::Tree } else { Source::Installed });
     finish(&mut command(&wine, program, rest)?)
 }
 
@@ -162,9 +198,10 @@ fn copy_in_background(copy: impl FnOnce() -> io::Result<u64> + Send + 'static) -
     finished
 }
 
-/// The second half of [`command`], alone in a new mount namespace: mounts, changes the root, becomes the program.
+/// The second half of [`command`], alone in a new mount namespace: mounts, changes the root, becomes the program. The first
+/// argument is the prefix.
 pub(crate) fn run_inside_namespace(args: &[OsString]) -> Result<ExitCode> {
-    let (program, rest) = args.split_first().context("no program to run")?;
+    let [prefix, program, rest @ ..] = args else { bail!("no program to run") };
     let cache = cache::directory()?;
     // A program given by hand may be anywhere, and its directory matters too.
     let own = Path::new(rest.first().unwrap_or(program)).parent().filter(|path| path.is_absolute()).map(Path::to_owned);
@@ -181,7 +218,7 @@ pub(crate) fn run_inside_namespace(args: &[OsString]) -> Result<ExitCode> {
         .env("HOME", "/root")
         // Without a UTF-8 locale Wine cannot name files with other letters than ASCII.
         .env("LC_ALL", "C.UTF-8")
-        .env("WINEPREFIX", cache.join("wine/prefix"));
+        .env("WINEPREFIX", cache.join(prefix));
     set_wine_variables(&mut command)?;
     namespace::become_program(&mut command)
 }
@@ -200,22 +237,22 @@ fn set_wine_variables(command: &mut Command) -> Result<()> {
 }
 
 fn server(wine: &Wine, option: &str) -> Result<Command> {
-    let mut command = match wine {
-        Wine::Installed => {
+    let mut command = match wine.source {
+        Source::Installed => {
             let mut command = process::command("wineserver");
-            command.env("WINEPREFIX", cache::directory()?.join("wine/prefix"));
+            command.env("WINEPREFIX", wine.prefix()?);
             command
         }
         // Debian's `wineserver` is a script that adds an option of its own.
-        Wine::Tree => enter_namespace(OsStr::new("/usr/lib/wine/wineserver64"))?,
+        Source::Tree => enter_namespace(wine, OsStr::new("/usr/lib/wine/wineserver64"))?,
     };
     command.arg(option);
     Ok(command)
 }
 
-fn enter_namespace(program: &OsStr) -> Result<Command> {
+fn enter_namespace(wine: &Wine, program: &OsStr) -> Result<Command> {
     let mut command = namespace::unshared()?;
-    command.arg("wine-inside").arg(program);
+    command.args(["wine-inside", wine.prefix]).arg(program);
     Ok(command)
 }
 

@@ -45,13 +45,14 @@ pub(super) fn record() -> Result<()> {
     Ok(())
 }
 
-/// A line without times, ids and numbers of three digits and more, but for statuses of HTTP after "GET".
+/// A line without times, ids, free space and numbers of three digits and more, but for statuses of HTTP after "GET".
 fn neutral(line: &str) -> String {
     if line.starts_with("GET ") {
         return line.to_owned();
     }
     let mut out = String::new();
     let mut rest = line;
+    let mut previous = "";
     while let Some(start) = rest.find(|letter: char| letter.is_ascii_alphanumeric()) {
         let (before, from) = rest.split_at(start);
         let length = from.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(from.len());
@@ -64,11 +65,16 @@ fn neutral(line: &str) -> String {
             rest = &after[after.find([' ', ',']).unwrap_or(after.len())..];
         } else if length >= 16 && word.bytes().all(|letter| letter.is_ascii_hexdigit()) {
             out.push_str("ID");
-        } else if is_number && length >= 3 && !after.starts_with(".0.0.1") {
+        } else if is_number && (length >= 3 || previous == "process") && !after.starts_with(".0.0.1") {
+            out.push('N');
+        } else if after.starts_with(" GiB free") {
+            // Of a number with a fraction.
+            out.truncate(out.trim_end_matches(|letter: char| letter == '.' || letter.is_ascii_digit()).len());
             out.push('N');
         } else {
             out.push_str(word);
         }
+        previous = word;
     }
     (out + rest).trim_end().to_owned()
 }
@@ -83,6 +89,8 @@ mod tests {
             ("on 127.0.0.1:35025, process 4006", "on 127.0.0.1:N, process N"),
             ("GET /slow: 502", "GET /slow: 502"),
             ("2026-11-23T01:02:03.004Z WARN id=0123456789abcdef", "TIME WARN id=ID"),
+            ("ok disk C:\\data: 37.1 GiB free", "ok disk C:\\data: N GiB free"),
+            ("runs as X, process 32", "runs as X, process N"),
             ("until 2027-11-22 (363 days left)", "until TIME (N days left)"),
             ("tidegate-0.1.0-windows-x86_64.msi  ", "tidegate-0.1.0-windows-x86_64.msi"),
         ] {

@@ -15,6 +15,9 @@ use crate::package::{VERSION, msi};
 use crate::windows::{self, Prepared, wine};
 use crate::{cache, process, python, workspace};
 
+/// Of the trial's own Wine.
+const PREFIX: &str = "trial/wine/prefix";
+
 /// Wine, and the drive C: in it.
 struct Windows {
     prepared: Prepared,
@@ -52,17 +55,6 @@ impl Windows {
         Ok(())
     }
 
-    /// A trial that was cut off leaves an installation behind.
-    fn remove_leftovers(&self) -> Result<()> {
-        for version in [msi::NEXT, VERSION] {
-            let code = msi::product_code(version).into();
-            let args = ["/x".into(), code, "/qn".into()];
-            // Mostly there is none, which is an error to the installer.
-            wine::command(&self.prepared.wine, OsStr::new("msiexec"), &args)?.stdout(Stdio::null()).status()?;
-        }
-        Ok(())
-    }
-
     fn msiexec(&self, what: &str, package: &Path, more: &[&str]) -> Result<()> {
         let package = wine::windows_path(package)?;
         self.run("msiexec", &[&[what, &package, "/qn"], more].concat()).map(drop)
@@ -88,12 +80,14 @@ impl Windows {
 }
 
 pub(super) fn packages() -> Result<()> {
-    let prepared = windows::prepare()?;
-    let _server = wine::keep_server(&prepared.wine)?;
+    let mut prepared = windows::prepare()?;
+    // Wine's installer cannot take back what a trial that was cut off has installed by half.
+    prepared.wine = prepared.wine.with_new_prefix(PREFIX)?;
+    let server = wine::keep_server(&prepared.wine)?;
     // Starts what Wine starts once; its output is cut off, since the end of a pipe to it would never come.
     let mut first = wine::command(&prepared.wine, OsStr::new("cmd"), &["/c".into(), "exit".into()])?;
     process::run(first.stdout(Stdio::null()).stderr(Stdio::null()))?;
-    let drive = cache::directory()?.join("wine/prefix/drive_c");
+    let drive = prepared.wine.prefix()?.join("drive_c");
     let python = prepared.python.parent().context("Python has a directory")?;
     transcript::replace(wine::windows_path(python)?, r"C:\Python313");
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_uppercase();
@@ -105,14 +99,15 @@ pub(super) fn packages() -> Result<()> {
     let windows = Windows { prepared, drive };
     by_msi(&windows)?;
     by_files(&windows, "zip", "Zip")?;
-    by_files(&windows, "wheel", "Wheel")
+    by_files(&windows, "wheel", "Wheel")?;
+    drop(server);
+    cache::remove(&windows.prepared.wine.prefix()?)
 }
 
 /// The whole life of an installation by MSI.
 fn by_msi(windows: &Windows) -> Result<()> {
     const TIDEGATE: &str = r"C:\Program Files\Tidegate\tidegate.exe";
     let program = windows.drive.join("Program Files/Tidegate/tidegate.exe");
-    windows.remove_leftovers()?;
     windows.msiexec("/i", &package(&msi::file_name(VERSION))?, &[])?;
     ensure!(program.is_file(), "the MSI installed no {}", program.display());
     let (site, port) = windows.site(TIDEGATE, "tidegate-trial", SHORT, flask_site)?;
