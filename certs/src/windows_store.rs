@@ -40,7 +40,8 @@ pub(crate) fn load(store: &StoreName, pick: &StorePick, now: i64) -> Result<(Cer
         thumbprint: thumbprint.clone(),
         next: match source.kind() {
             io::ErrorKind::PermissionDenied => format!(
-                "let the account of the proxy ({}) read it: certlm.msc, the certificate, All Tasks, Manage Private Keys",
+                "let the account of the proxy ({}) read it: `tidegate service install` does, or certlm.msc, the certificate, All \
+                 Tasks, Manage Private Keys",
                 tidegate_host::machine::own_account()
             ),
             _ => "import it with its key: `tidegate certificate import FILE.pfx`".to_owned(),

@@ -39,7 +39,10 @@ async fn a_file_is_shown_with_its_names_its_time_and_its_key() {
 #[tokio::test]
 async fn without_a_store_the_command_says_what_there_is_instead() {
     let site = Site::new("nostore").file("shop.pfx", "x");
-    for arguments in [&["list"][..], &["import", &site.path("shop.pfx").display().to_string()]] {
+    let pfx = site.path("shop.pfx").display().to_string();
+    let imports =
+        [&["import", &*pfx][..], &["import", &*pfx, "--account", "tidegate"], &["import", &*pfx, "--no-grant"]];
+    for arguments in [&["list"][..], &["show", "--thumbprint", "AB12"]].into_iter().chain(imports) {
         let finished = certificate(arguments).await;
         assert_eq!(finished.code, 1, "{finished:?}");
         assert!(finished.stderr.contains("only Windows has a certificate store"), "{finished:?}");
@@ -58,6 +61,18 @@ async fn an_import_that_fails_says_why() {
     let wrong = certificate(&["import", pfx]).await;
     assert_eq!(wrong.code, 1, "{wrong:?}");
     assert!(wrong.stderr.contains("the password is wrong"), "{wrong:?}");
+}
+
+#[cfg(windows)]
+#[tokio::test]
+async fn a_thumbprint_that_the_store_does_not_have_is_named() {
+    let shown = certificate(&["show", "--thumbprint", &"0".repeat(40), "--store", r"CurrentUser\My"]).await;
+    assert_eq!(shown.code, 1, "{shown:?}");
+    // A new Wine has no such store yet.
+    assert!(
+        shown.stderr.contains("no certificate with the thumbprint") || shown.stderr.contains("failed to open"),
+        "{shown:?}"
+    );
 }
 
 #[cfg(windows)]

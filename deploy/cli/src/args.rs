@@ -1,5 +1,6 @@
 //! The command line. `main` parses it; docs/commands.md describes it at more length.
 
+mod certificate;
 mod logs;
 mod service;
 
@@ -7,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tidegate_host::certificate_store::StoreName;
 
+pub(crate) use self::certificate::{Certificate, CertificateImport, CertificateShow, Password, ProxyAccount};
 pub(crate) use self::logs::{LogLevel, Logs};
 pub(crate) use self::service::{Service, ServiceInstall, ServiceSet};
 
@@ -77,68 +78,6 @@ pub(crate) enum Command {
     /// Install and drive the pair as services: Windows services, or systemd units.
     #[command(subcommand)]
     Service(Service),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Certificate {
-    /// Show what is in a PEM or PFX file, and whether the key belongs to the certificate.
-    Show(CertificateShow),
-    /// List the certificates of a Windows certificate store.
-    List {
-        /// The store.
-        #[arg(long, value_name = "STORE", default_value = r"LocalMachine\My", value_parser = store)]
-        store: StoreName,
-    },
-    /// Import a PFX file into a Windows certificate store. Its key cannot be taken out again.
-    Import(CertificateImport),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CertificateShow {
-    /// The file.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-
-    /// The PEM file with its private key, unless it is in the same file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) password: Password,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CertificateImport {
-    /// The PFX file.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-
-    #[command(flatten)]
-    pub(crate) password: Password,
-
-    /// The store.
-    #[arg(long, value_name = "STORE", default_value = r"LocalMachine\My", value_parser = store)]
-    pub(crate) store: StoreName,
-
-    /// Let administrators take the key out again.
-    #[arg(long)]
-    pub(crate) exportable: bool,
-}
-
-/// Where the password of a PFX file is; without either it is empty.
-#[derive(Debug, Args)]
-pub(crate) struct Password {
-    /// The file whose first line is the password of the PFX file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) password_file: Option<PathBuf>,
-
-    /// The environment variable that holds it.
-    #[arg(long, value_name = "NAME", conflicts_with = "password_file")]
-    pub(crate) password_variable: Option<String>,
-}
-
-fn store(text: &str) -> Result<StoreName, String> {
-    text.parse().map_err(|()| r"expected a store such as LocalMachine\My or LocalMachine\WebHosting".to_owned())
 }
 
 #[derive(Debug, Args)]

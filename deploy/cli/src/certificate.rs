@@ -1,18 +1,19 @@
-//! `tidegate certificate`: shows what is in a file or in the Windows certificate store, and imports into the store. Never
-//! changes a site file.
+//! `tidegate certificate`: shows what is in a file or in the Windows certificate store, and imports into the store, where it lets
+//! the proxy's account use the key. Never changes a site file.
 
 use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use tidegate_certs::{Facts, Shown, Validity};
-use tidegate_host::certificate_store::{self, StoreName};
+use tidegate_certs::{Facts, Validity};
+use tidegate_host::certificate_store::{self, Location, StoreKey, StoreName};
 use tidegate_site::PfxPassword;
 use time::OffsetDateTime;
 
-use crate::args::{Certificate, CertificateImport, CertificateShow, Password};
+use crate::args::{Certificate, CertificateImport, CertificateShow, Password, ProxyAccount};
 use crate::failure::Failure;
+use crate::store_key;
 use crate::style::Style;
 use crate::table::{Cell, Tone, render};
 
@@ -22,20 +23,60 @@ pub(crate) fn run(command: &Certificate, style: Style) -> Result<(), Failure> {
     match command {
         Certificate::Show(arguments) => show(arguments, now),
         Certificate::List { store } => list(store, now, style),
-        Certificate::Import(arguments) => import(arguments),
+        Certificate::Import(arguments) => import(arguments, style),
     }
 }
 
 fn show(arguments: &CertificateShow, now: i64) -> Result<(), Failure> {
-    let shown = tidegate_certs::show(&arguments.file, arguments.key.as_deref(), &password(&arguments.password))
-        .map_err(|error| Failure::new(with_sources(&error)).next("name the file, its key (--key) or its password"))?;
-    print!("{}", describe(&shown, now));
+    let CertificateShow { file, key, password, thumbprint, store, proxy } = arguments;
+    let text = match (file, thumbprint) {
+        (Some(file), _) => {
+            let shown = tidegate_certs::show(file, key.as_deref(), &self::password(password)).map_err(|error| {
+                Failure::new(with_sources(&error)).next("name the file, its key (--key) or its password")
+            })?;
+            let key = if shown.has_key { "there, and belongs to it" } else { "not in this file; --key names it" };
+            describe(&shown.chain, key, now)
+        }
+        (None, Some(thumbprint)) => stored(store, thumbprint, &account(proxy), now)?,
+        // The command line has one of them.
+        (None, None) => String::new(),
+    };
+    print!("{text}");
     Ok(())
 }
 
-fn describe(shown: &Shown, now: i64) -> String {
-    let Some(own) = shown.chain.first() else { return String::new() };
-    let issuers: Vec<&str> = shown.chain.iter().skip(1).map(|issuer| issuer.subject.as_str()).collect();
+/// A certificate of a store, and who may use its key.
+fn stored(store: &StoreName, thumbprint: &str, account: &str, now: i64) -> Result<String, Failure> {
+    let all = certificate_store::list(store).map_err(|error| no_store(&error))?;
+    let wanted: String = thumbprint.chars().filter(char::is_ascii_hexdigit).collect();
+    let found = all.into_iter().find(|stored| stored.thumbprint.eq_ignore_ascii_case(&wanted));
+    let found = found.ok_or_else(|| {
+        Failure::new(format!("{store} has no certificate with the thumbprint {wanted}"))
+            .next("`tidegate certificate list` shows those that are there")
+    })?;
+    let opened = StoreKey::open(store, &found.thumbprint);
+    let mut key = match &opened {
+        Ok(_) => "there, and may be used by this account".to_owned(),
+        Err(_) if !found.has_key => "none".to_owned(),
+        Err(error) => format!("this account cannot use it: {error}"),
+    };
+    if found.has_key && store.location == Location::LocalMachine {
+        let may_use = certificate_store::may_use_key(store, &found.thumbprint, account);
+        key = format!("{key}; {}", store_key::words(account, &may_use));
+    }
+    let issuers = opened.map(|(_, issuers)| issuers).unwrap_or_default();
+    let chain: Vec<Facts> =
+        std::iter::once(&found.certificate).chain(&issuers).filter_map(|der| Facts::read(der)).collect();
+    Ok(describe(&chain, &key, now))
+}
+
+fn account(proxy: &ProxyAccount) -> String {
+    proxy.account.clone().unwrap_or_else(|| store_key::proxy_account(&proxy.set))
+}
+
+fn describe(chain: &[Facts], key: &str, now: i64) -> String {
+    let Some(own) = chain.first() else { return String::new() };
+    let issuers: Vec<&str> = chain.iter().skip(1).map(|issuer| issuer.subject.as_str()).collect();
     let validity = match own.validity(now) {
         Validity::NotYet => "not valid yet".to_owned(),
         validity => validity.to_string(),
@@ -47,7 +88,7 @@ fn describe(shown: &Shown, now: i64) -> String {
         ("issuer", if own_issuer { "itself (self-signed)".to_owned() } else { own.issuer.clone() }),
         ("valid", format!("{} until {}: {validity}", own.not_before_text(), own.not_after_text())),
         ("thumbprint", own.thumbprint.clone()),
-        ("key", if shown.has_key { "there, and belongs to it" } else { "not in this file; --key names it" }.to_owned()),
+        ("key", key.to_owned()),
         ("sent with it", if issuers.is_empty() { "no other certificate".to_owned() } else { issuers.join("; ") }),
     ];
     lines.iter().map(|(name, value)| format!("{name:<12}  {value}\n")).collect()
@@ -86,8 +127,8 @@ fn list(store: &StoreName, now: i64, style: Style) -> Result<(), Failure> {
     Ok(())
 }
 
-fn import(arguments: &CertificateImport) -> Result<(), Failure> {
-    let CertificateImport { file, password, store, exportable } = arguments;
+fn import(arguments: &CertificateImport, style: Style) -> Result<(), Failure> {
+    let CertificateImport { file, password, store, exportable, proxy, no_grant } = arguments;
     let source = self::password(password);
     if !certificate_store::AVAILABLE {
         // Before the file is looked at, which would say something else.
@@ -110,13 +151,17 @@ fn import(arguments: &CertificateImport) -> Result<(), Failure> {
     for thumbprint in imported {
         println!("{thumbprint} is in {store} now; {key}");
         println!("  certificates: [{{ store: '{store}', thumbprint: '{thumbprint}' }}]");
+        match store.location {
+            _ if *no_grant => {}
+            Location::LocalMachine => store_key::grant(store, &thumbprint, &account(proxy), style),
+            Location::CurrentUser => println!("{OWN_STORE}"),
+        }
     }
-    println!(
-        "let the proxy's account read the key: certlm.msc, the certificate, All Tasks, Manage Private Keys, \
-         NT SERVICE\\TidegateProxy"
-    );
     Ok(())
 }
+
+const OWN_STORE: &str =
+    "only this account finds it there: a service looks into its own account's store, or into LocalMachine";
 
 /// Windows says little of why it does not take a file, and calls each one that it cannot decrypt one with a wrong password. So
 /// we look ourselves: if we can open it by the same password, it is not wrong.

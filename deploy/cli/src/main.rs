@@ -16,6 +16,7 @@ mod maintenance;
 mod reload;
 mod service;
 mod status;
+mod store_key;
 mod style;
 mod table;
 mod top;

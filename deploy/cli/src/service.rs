@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::args;
 use crate::failure::Failure;
+use crate::store_key;
 use crate::style::Style;
 use crate::table::{Cell, Tone, render};
 use crate::up;
@@ -69,7 +70,9 @@ fn install(site: &Site, arguments: &args::ServiceInstall, style: Style) -> Resul
         eprintln!("{} {line}", style.warning("warning:"));
     }
     if arguments.unit_dir.is_none() && !arguments.keep_permissions {
-        places::protect(site, &accounts(arguments), style);
+        let accounts = accounts(arguments);
+        places::protect(site, &accounts, style);
+        store_key::grant_all(site, &accounts.proxy, style);
     }
     if arguments.unit_dir.is_none() && !arguments.start {
         println!("start them with `tidegate service start`");

@@ -1,10 +1,11 @@
-//! The certificate store of Windows: what is in it, its private keys, and importing into it. Used for the site's
-//! certificates and by the command. It never decides which certificate is meant, and never gets a key out of the store.
+//! The certificate store of Windows: what is in it, its private keys and who may use them, and importing into it. Used for
+//! the site's certificates and by the command. It never decides which certificate is meant, and never gets a key out of the store.
 
 use std::fmt;
 use std::io;
 use std::str::FromStr;
 
+use crate::access::Changed;
 use crate::sys;
 
 /// Whether this system has such a store.
@@ -70,6 +71,18 @@ pub fn list(store: &StoreName) -> io::Result<Vec<Stored>> {
 /// taken out again only if it is `exportable`. The thumbprints of those with keys.
 pub fn import(store: &StoreName, pfx: &[u8], password: &str, exportable: bool) -> io::Result<Vec<String>> {
     sys::certificate_store::import(store, pfx, password, exportable)
+}
+
+/// Lets an account use the private key of a certificate, beside those that may already. Nothing if it may. `Unsupported` if the
+/// key is kept by a provider from before CNG.
+pub fn grant_key(store: &StoreName, thumbprint: &str, account: &str) -> io::Result<Option<Changed>> {
+    sys::certificate_store::grant_key(store, thumbprint, account)
+}
+
+/// Whether an account may use the private key of a certificate; `None` where the key's list does not tell for sure, because
+/// the account's groups are not followed.
+pub fn may_use_key(store: &StoreName, thumbprint: &str, account: &str) -> io::Result<Option<bool>> {
+    sys::certificate_store::may_use_key(store, thumbprint, account)
 }
 
 impl FromStr for StoreName {

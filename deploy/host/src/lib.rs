@@ -22,7 +22,7 @@
 //! | `spawn(&Spawn)`, `Process::{id, wait, kill, contains}` | a child and everything that it starts |
 //! | `kill_own_group` | ends this process and its children |
 //! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
-//! | `certificate_store::{AVAILABLE, list, open, import, Key}` | the certificate store of Windows |
+//! | `certificate_store::{AVAILABLE, list, open, import, grant_key, may_use_key, Key}` | the certificate store of Windows |
 //! | `access::{describe, protect, ids, is_system, is_everybody}` | who may use a file |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
 //! | `service::{install, remove, start, stop, restart, reload, state, settings, journal_command}` | services, for the command |

@@ -44,6 +44,42 @@ pub(crate) fn place(readers: &[String], writers: &[String], is_directory: bool) 
     format!("D:P{all}")
 }
 
+/// A list with an entry added that lets an account read: behind what is forbidden and allowed here, before what was inherited,
+/// which is the order that Windows expects. Nothing for a text that is no list of entries: everybody may do everything then.
+pub(crate) fn with_reader(list: &str, account: &str) -> Option<String> {
+    let entries = list.strip_prefix("D:")?.find('(').map_or(list.len(), |at| at + 2);
+    if list.contains("NO_ACCESS_CONTROL") {
+        return None;
+    }
+    let (before, mut rest) = list.split_at(entries);
+    let mut own = before.to_owned();
+    while let Some(entry) = entry(rest) {
+        // Type, flags, rights, ...: the flag ID says that it came from above.
+        let flags = entry.split(';').nth(1).unwrap_or_default();
+        if flags.as_bytes().chunks(2).any(|flag| flag == b"ID") {
+            break;
+        }
+        own.push_str(entry);
+        rest = rest.strip_prefix(entry)?;
+    }
+    Some(format!("{own}(A;;GR;;;{account}){rest}"))
+}
+
+/// The entry that a text begins with; a condition in it has brackets of its own.
+fn entry(text: &str) -> Option<&str> {
+    let mut depth = 0_usize;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' if depth == 1 => return text.get(..=at),
+            ')' => depth = depth.checked_sub(1)?,
+            _ if depth == 0 => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +124,30 @@ mod tests {
             "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;S-1-5-80-1)(A;OICI;0x1301bf;;;S-1-5-80-2)"
         );
         assert_eq!(private(OWN), "D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;S-1-5-80-1)");
+    }
+
+    #[test]
+    fn a_reader_is_added_before_what_was_inherited_and_takes_nothing_from_others() {
+        for (list, expected) in [
+            // As Windows writes that of a key after an import.
+            (
+                "D:PAI(A;;0xd01f01ff;;;SY)(A;;0xd01f01ff;;;BA)",
+                Some("D:PAI(A;;0xd01f01ff;;;SY)(A;;0xd01f01ff;;;BA)(A;;GR;;;S-1-5-80-1)"),
+            ),
+            ("D:AI(D;;GA;;;BG)(A;ID;FA;;;SY)", Some("D:AI(D;;GA;;;BG)(A;;GR;;;S-1-5-80-1)(A;ID;FA;;;SY)")),
+            ("D:(A;OICIID;FA;;;SY)", Some("D:(A;;GR;;;S-1-5-80-1)(A;OICIID;FA;;;SY)")),
+            (
+                "D:(XA;;GA;;;SY;(@User.a == \"(\" || (Member_of {BA})))",
+                // A bracket in a text confuses it: then nothing of the rest is taken for an entry, and all of it stays.
+                Some("D:(A;;GR;;;S-1-5-80-1)(XA;;GA;;;SY;(@User.a == \"(\" || (Member_of {BA})))"),
+            ),
+            ("D:(XA;;GA;;;SY;(Member_of {BA}))", Some("D:(XA;;GA;;;SY;(Member_of {BA}))(A;;GR;;;S-1-5-80-1)")),
+            ("D:P", Some("D:P(A;;GR;;;S-1-5-80-1)")),
+            ("D:NO_ACCESS_CONTROL", None),
+            ("", None),
+        ] {
+            assert_eq!(with_reader(list, OWN).as_deref(), expected, "{list}");
+        }
     }
 
     #[test]

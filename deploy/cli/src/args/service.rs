@@ -53,7 +53,8 @@ pub(crate) struct ServiceInstall {
     #[arg(long)]
     pub(crate) delayed: bool,
 
-    /// Leave the permissions of `state_dir`, keys and environment files as they are.
+    /// Leave the permissions of `state_dir`, keys (those of the Windows certificate store, too) and environment files as
+    /// they are.
     #[arg(long)]
     pub(crate) keep_permissions: bool,
 

@@ -2,13 +2,17 @@
 //! use what they need.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
+use tidegate_host::certificate_store::{self, StoreName};
 use tidegate_host::machine;
 use tidegate_site::{Reader, Secret, Site, Target};
+use time::OffsetDateTime;
 
 use super::services::Services;
 use crate::finding::Report;
+use crate::store_key::{self, Named};
 
 const TOPIC: &str = "rights";
 
@@ -41,6 +45,43 @@ pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
     for (account, needs) in [(server, of_server(site)), (proxy, of_proxy(site))] {
         let Some(account) = account else { continue };
         look_at(account, &needs, report);
+    }
+    if let Some(proxy) = proxy {
+        store_keys(site, proxy, report);
+    }
+}
+
+/// Whether the proxy's account may use the keys of the certificates that the site has in the Windows store. What is wrong with
+/// the certificates themselves was said before.
+fn store_keys(site: &Site, account: &str, report: &mut Report) {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    for Named { store, pick } in store_key::named(site) {
+        let Ok(thumbprint) = tidegate_certs::pick_from_windows_store(store, pick, now) else { continue };
+        let may_use = certificate_store::may_use_key(store, &thumbprint, account);
+        judge_key(store, &thumbprint, account, &may_use, report);
+    }
+}
+
+fn judge_key(
+    store: &StoreName,
+    thumbprint: &str,
+    account: &str,
+    may_use: &io::Result<Option<bool>>,
+    report: &mut Report,
+) {
+    let text = format!("private key of {thumbprint} in {store}: {}", store_key::words(account, may_use));
+    match may_use {
+        Ok(Some(false)) => report.problem(
+            TOPIC,
+            text,
+            format_args!("`tidegate service install`, which lets it; or {}", store_key::by_hand(account)),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => report.warning(
+            TOPIC,
+            text,
+            "import the certificate by `tidegate certificate import FILE.pfx`, which puts its key where the proxy can use it",
+        ),
+        _ => report.good(TOPIC, text),
     }
 }
 
@@ -91,4 +132,33 @@ fn of_proxy(site: &Site) -> BTreeMap<&Path, bool> {
 
 fn of_both(site: &Site) -> impl Iterator<Item = (&Path, bool)> {
     [(site.file.as_path(), false), (site.state_dir.as_path(), true)].into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::finding::{Form, Verdict};
+    use crate::style::Style;
+
+    #[test]
+    fn a_key_of_the_store_is_good_unless_the_proxy_is_known_to_be_kept_from_it() {
+        let store: StoreName = r"LocalMachine\My".parse().unwrap();
+        let refused = |kind| Err(io::Error::from(kind));
+        for (may_use, verdict, word) in [
+            (Ok(Some(true)), Verdict::Good, "may use it"),
+            (Ok(None), Verdict::Good, "unknown"),
+            (refused(io::ErrorKind::PermissionDenied), Verdict::Good, "unknown"),
+            (Ok(Some(false)), Verdict::Problem, "may not use it"),
+            (refused(io::ErrorKind::Unsupported), Verdict::Warning, "unknown"),
+        ] {
+            let mut report = Report::new(Form::Json, Style::plain());
+            judge_key(&store, "AB12", r"NT SERVICE\TidegateProxy", &may_use, &mut report);
+            assert_eq!(report.count(verdict), 1, "{may_use:?}");
+            let found = &report.json()["findings"][0];
+            assert!(found["text"].as_str().unwrap().contains(word), "{found}");
+            assert_eq!(found["next"] == Value::Null, verdict == Verdict::Good, "{found}");
+        }
+    }
 }

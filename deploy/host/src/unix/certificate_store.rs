@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::access::Changed;
 use crate::certificate_store::{StoreName, Stored};
 
 pub(crate) const AVAILABLE: bool = false;
@@ -29,6 +30,14 @@ pub(crate) fn list(_store: &StoreName) -> io::Result<Vec<Stored>> {
 }
 
 pub(crate) fn import(_store: &StoreName, _pfx: &[u8], _password: &str, _exportable: bool) -> io::Result<Vec<String>> {
+    Err(none())
+}
+
+pub(crate) fn grant_key(_store: &StoreName, _thumbprint: &str, _account: &str) -> io::Result<Option<Changed>> {
+    Err(none())
+}
+
+pub(crate) fn may_use_key(_store: &StoreName, _thumbprint: &str, _account: &str) -> io::Result<Option<bool>> {
     Err(none())
 }
 

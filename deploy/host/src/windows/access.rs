@@ -52,20 +52,14 @@ pub(crate) fn protect(path: &Path, rule: &Rule) -> io::Result<()> {
         |accounts: &[String]| accounts.iter().map(|name| account::sid_text(name)).collect::<io::Result<Vec<_>>>();
     let text = sddl::place(&sids(&rule.readers)?, &sids(&rule.writers)?, path.is_dir());
     let descriptor = security::make(&text)?;
-    let (mut present, mut defaulted) = (0, 0);
-    let mut list: *mut ACL = ptr::null_mut();
-    // SAFETY: the descriptor was just made; the others are writable.
-    let told = unsafe { GetSecurityDescriptorDacl(descriptor.0, &mut present, &mut list, &mut defaulted) };
-    if told == 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let outcome = set(path, list, DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION);
+    let outcome = list(descriptor.0)
+        .and_then(|list| set(path, list, DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION));
     // SAFETY: made above, and nobody uses it any more.
     unsafe { LocalFree(descriptor.0) };
     outcome
 }
 
-/// What [`describe`] and [`grant_directory`] read; freed on drop.
+/// A path's list, as [`describe`] and [`grant_directory`] read it; freed on drop.
 struct List {
     descriptor: PSECURITY_DESCRIPTOR,
     list: *mut ACL,
@@ -115,19 +109,36 @@ fn set(path: &Path, list: *const ACL, what: u32) -> io::Result<()> {
 
 pub(crate) fn describe(path: &Path) -> io::Result<Access> {
     let read = read(path)?;
+    of_descriptor(read.descriptor)
+}
+
+/// What a descriptor says. It has to be valid.
+pub(super) fn of_descriptor(descriptor: PSECURITY_DESCRIPTOR) -> io::Result<Access> {
     let (mut control, mut revision) = (0, 0);
-    // SAFETY: the descriptor is valid as long as `read`; both are writable.
-    if unsafe { GetSecurityDescriptorControl(read.descriptor, &mut control, &mut revision) } == 0 {
+    // SAFETY: callers pass a valid descriptor; both are writable.
+    if unsafe { GetSecurityDescriptorControl(descriptor, &mut control, &mut revision) } == 0 {
         return Err(io::Error::last_os_error());
     }
+    let list = list(descriptor)?;
     let everything = Rights { read: true, write: true };
-    let entries = if read.list.is_null() {
+    let entries = if list.is_null() {
         // No list at all lets everybody do everything.
         vec![Entry { account: "Everyone".into(), id: "S-1-1-0".into(), rights: everything, inherited: false }]
     } else {
-        entries(read.list)?
+        entries(list)?
     };
-    Ok(Access { text: text(&read)?, is_protected: control & SE_DACL_PROTECTED != 0, entries })
+    Ok(Access { text: text(descriptor)?, is_protected: control & SE_DACL_PROTECTED != 0, entries })
+}
+
+/// The list in a valid descriptor; null where it has none.
+fn list(descriptor: PSECURITY_DESCRIPTOR) -> io::Result<*mut ACL> {
+    let (mut present, mut defaulted) = (0, 0);
+    let mut list: *mut ACL = ptr::null_mut();
+    // SAFETY: callers pass a valid descriptor; the others are writable.
+    if unsafe { GetSecurityDescriptorDacl(descriptor, &mut present, &mut list, &mut defaulted) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(if present == 0 { ptr::null_mut() } else { list })
 }
 
 /// The entries that allow something; what others forbid is not looked at.
@@ -159,12 +170,12 @@ fn entries(list: *const ACL) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn text(read: &List) -> io::Result<String> {
+fn text(descriptor: PSECURITY_DESCRIPTOR) -> io::Result<String> {
     let mut text = ptr::null_mut();
-    // SAFETY: the descriptor is valid as long as `read`; the text is writable, its length not asked for.
+    // SAFETY: callers pass a valid descriptor; the text is writable, its length not asked for.
     let told = unsafe {
         ConvertSecurityDescriptorToStringSecurityDescriptorW(
-            read.descriptor,
+            descriptor,
             SDDL_REVISION_1,
             DACL_SECURITY_INFORMATION,
             &mut text,

@@ -15,10 +15,21 @@ use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken}
 /// A binary identifier; of u64 for its alignment.
 pub(super) type Sid = [u64; 16];
 
+/// How the service manager names the system's own accounts; others know some of them by other names only.
+const OF_SERVICES: [(&str, &str); 4] = [
+    ("LocalSystem", "S-1-5-18"),
+    (r".\LocalSystem", "S-1-5-18"),
+    (r"NT AUTHORITY\LocalService", "S-1-5-19"),
+    (r"NT AUTHORITY\NetworkService", "S-1-5-20"),
+];
+
 /// The identifier of an account that is named, or one already.
 pub(super) fn sid_text(account: &str) -> io::Result<String> {
     if account.starts_with("S-1-") {
         return Ok(account.to_owned());
+    }
+    if let Some((_, sid)) = OF_SERVICES.iter().find(|(name, _)| name.eq_ignore_ascii_case(account)) {
+        return Ok((*sid).to_owned());
     }
     if let Some(service) = account.strip_prefix(r"NT SERVICE\") {
         return Ok(service_sid(service));
@@ -170,6 +181,7 @@ mod tests {
     fn accounts_are_found_by_name_and_by_identifier() {
         assert_eq!(sid_text("S-1-5-18").unwrap(), "S-1-5-18");
         assert_eq!(sid_text("SYSTEM").unwrap(), "S-1-5-18");
+        assert_eq!(sid_text("localsystem").unwrap(), "S-1-5-18");
         assert!(sid_text("no such account here").is_err());
         // Windows' own services have accounts of this kind, whose identifiers are well known.
         let installer = "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464";

@@ -1,5 +1,7 @@
 //! The certificate store, through crypt32 and CNG. Keys sign where they are: rustls-cng knows how.
 
+mod key_access;
+
 use std::io;
 use std::ptr;
 
@@ -23,6 +25,7 @@ use windows_sys::Win32::Security::Cryptography::{
     PFXImportCertStore, PKCS_7_ASN_ENCODING, PKCS12_ALWAYS_CNG_KSP, X509_ASN_ENCODING,
 };
 
+pub(crate) use self::key_access::{grant_key, may_use_key};
 use super::file::wide;
 use crate::certificate_store::{Location, StoreName, Stored};
 
@@ -144,6 +147,13 @@ pub(crate) fn list(store: &StoreName) -> io::Result<Vec<Stored>> {
 }
 
 pub(crate) fn open(name: &StoreName, thumbprint: &str) -> io::Result<(Key, Vec<Vec<u8>>)> {
+    let certificate = find(name, thumbprint)?;
+    let key = acquire(&certificate).map_err(explained)?;
+    let key = CngSigningKey::new(key).map_err(io::Error::other)?;
+    Ok((Key(key), issuers(&certificate, name.location)))
+}
+
+fn find(name: &StoreName, thumbprint: &str) -> io::Result<Certificate> {
     let store = Store::of_existing(name)?;
     let mut hash: Vec<u8> = (0..thumbprint.len() / 2)
         .filter_map(|at| u8::from_str_radix(thumbprint.get(2 * at..2 * at + 2)?, 16).ok())
@@ -163,10 +173,7 @@ pub(crate) fn open(name: &StoreName, thumbprint: &str) -> io::Result<(Key, Vec<V
     if found.is_null() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "it is not in the store any more"));
     }
-    let certificate = Certificate(found);
-    let key = acquire(&certificate).map_err(explained)?;
-    let key = CngSigningKey::new(key).map_err(io::Error::other)?;
-    Ok((Key(key), issuers(&certificate, name.location)))
+    Ok(Certificate(found))
 }
 
 fn acquire(certificate: &Certificate) -> io::Result<NCryptKey> {
@@ -296,66 +303,4 @@ fn import_with(name: &StoreName, pfx: &[u8], password: &str, flags: u32) -> io::
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PFX: &[u8] = include_bytes!("../../../../tests/files/store.pfx");
-
-    fn delete(store: &StoreName) {
-        // It answers nothing that could be used, whatever came of it.
-        let _ = Store::open(store, windows_sys::Win32::Security::Cryptography::CERT_STORE_DELETE_FLAG);
-    }
-
-    /// Without the flag for CNG, which Wine refuses. Wine keeps the key by an older interface, so that this ends there.
-    #[test]
-    fn what_was_imported_is_listed_and_its_key_is_used_by_cng_or_not_at_all() {
-        // Wine leaves an empty one where a store was deleted, and counts its processes from the beginning each time.
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let store = StoreName { location: Location::CurrentUser, name: format!("TgTest{}", now.as_nanos()) };
-        assert!(list(&store).is_err(), "a store that is not there is not made by looking");
-        assert!(import_with(&store, PFX, "wrong", 0).is_err());
-        let imported = import_with(&store, PFX, "tide", 0).unwrap();
-        let listed = list(&store).unwrap();
-        assert_eq!(listed.iter().map(|one| &one.thumbprint).collect::<Vec<_>>(), imported.iter().collect::<Vec<_>>());
-        let [one] = &listed[..] else { panic!("{listed:?}") };
-        assert!(one.has_key && one.thumbprint == thumbprint(&one.certificate), "{}", one.thumbprint);
-        match open(&store, &one.thumbprint) {
-            Ok((key, issuers)) => {
-                assert!(issuers.is_empty(), "it is its own issuer");
-                let scheme = u16::from(SignatureScheme::RSA_PSS_SHA256);
-                assert!(key.schemes().contains(&scheme));
-                assert_eq!(key.sign(scheme, b"message").unwrap().len(), 256);
-            }
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::Unsupported, "{error}"),
-        }
-        let missing = open(&store, &"0".repeat(40)).unwrap_err();
-        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
-        delete(&store);
-    }
-
-    /// With a key that CNG makes for this test alone.
-    #[test]
-    fn a_key_of_cng_signs_in_every_way_that_it_says_it_can() {
-        use windows_sys::Win32::Security::Cryptography::{
-            BCRYPT_RSA_ALGORITHM, MS_KEY_STORAGE_PROVIDER, NCRYPT_LENGTH_PROPERTY, NCryptCreatePersistedKey,
-            NCryptFinalizeKey, NCryptFreeObject, NCryptOpenStorageProvider, NCryptSetProperty,
-        };
-        let (mut provider, mut key, bits) = (0, 0, 2048_u32);
-        // SAFETY: all that is written to is writable, names end in NUL, and the key has no name, so it is kept nowhere.
-        let handle = unsafe {
-            assert_eq!(NCryptOpenStorageProvider(&mut provider, MS_KEY_STORAGE_PROVIDER, 0), 0);
-            assert_eq!(NCryptCreatePersistedKey(provider, &mut key, BCRYPT_RSA_ALGORITHM, ptr::null(), 0, 0), 0);
-            let length = ptr::from_ref(&bits).cast();
-            assert_eq!(NCryptSetProperty(key, NCRYPT_LENGTH_PROPERTY, length, 4, 0), 0);
-            assert_eq!(NCryptFinalizeKey(key, 0), 0);
-            NCryptFreeObject(provider);
-            NCryptKey::new_owned(key)
-        };
-        let key = Key(CngSigningKey::new(handle).unwrap());
-        assert_eq!(key.schemes().len(), 6);
-        assert!(key.sign(u16::from(SignatureScheme::ED25519), b"message").is_err());
-        for scheme in key.schemes() {
-            assert_eq!(key.sign(scheme, b"message").unwrap().len(), 256, "{scheme:#06x}");
-        }
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ use windows_sys::Win32::System::Registry::{
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
 use super::file::wide;
-use crate::access::Rule;
+use crate::access::{Access, Rule};
 use crate::machine::Firewall;
 
 /// Where the firewall's own rules are, and those of group policies.
@@ -211,15 +211,19 @@ pub(crate) fn command_as(_account: &str, _program: &Path) -> Option<(PathBuf, Ve
     None
 }
 
-/// Groups of a domain are not followed, so an account that is named in no entry may still be let in by one.
 pub(crate) fn may_use(account: &str, path: &Path, write: bool) -> Option<bool> {
+    lets_in(&crate::access::describe(path).ok()?, account, write)
+}
+
+/// Groups of a domain are not followed, so an account that is named in no entry may still be let in by one.
+pub(super) fn lets_in(access: &Access, account: &str, write: bool) -> Option<bool> {
     let accounts = vec![account.to_owned()];
     let rule = if write {
         Rule { writers: accounts, ..Rule::default() }
     } else {
         Rule { readers: accounts, ..Rule::default() }
     };
-    let is_let_in = crate::access::describe(path).ok()?.missing(&rule).ok()?.is_empty();
+    let is_let_in = access.missing(&rule).ok()?.is_empty();
     (is_let_in || account.starts_with(r"NT SERVICE\")).then_some(is_let_in)
 }
 
