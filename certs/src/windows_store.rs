@@ -192,6 +192,31 @@ mod tests {
         }
     }
 
+    /// As a renewal goes, look by look: this is what the proxy's watch asks for.
+    #[test]
+    fn a_newer_certificate_is_meant_from_the_look_on_in_which_it_can_be_used() {
+        let old = stored("A1", "shop.example", "old", (100, 190), true);
+        let without_key = stored("A2", "shop.example", "new", (180, 270), false);
+        let new = stored("A2", "shop.example", "new", (180, 270), true);
+        let pick = StorePick::Subject("shop.example".to_owned());
+        let gone = "there is none for this name among 0";
+        for (day, listed, expected) in [
+            (179, vec![&old], Ok("A1")),
+            // Added a day ahead of its time, and its key after it.
+            (179, vec![&old, &new], Ok("A1")),
+            (181, vec![&old, &without_key], Ok("A1")),
+            (181, vec![&new, &old], Ok("A2")),
+            (191, vec![&old, &new], Ok("A2")),
+            // Taken back.
+            (185, vec![&old], Ok("A1")),
+            (185, vec![], Err(gone)),
+        ] {
+            let listed: Vec<Stored> = listed.into_iter().cloned().collect();
+            let chosen = choose(&listed, &pick, day * 86_400).map(|stored| stored.thumbprint.as_str());
+            assert_eq!(chosen, expected.map_err(str::to_owned), "{} on day {day}", listed.len());
+        }
+    }
+
     #[test]
     fn a_thumbprint_means_that_one_valid_or_not() {
         let all = store();

@@ -44,8 +44,9 @@ impl Files {
         {
             return digest;
         }
-        let digest = digest(paths);
-        *self = Self { stamps, digest: Some(digest) };
+        let (digest, all_read) = read(paths);
+        // That somebody may read a file now shows neither in its time nor in its length.
+        *self = Self { stamps, digest: all_read.then_some(digest) };
         digest
     }
 }
@@ -57,15 +58,24 @@ fn stamp(path: &PathBuf) -> Option<Stamp> {
 
 /// The digest of what is in these files. One that cannot be read counts as different from an empty one.
 pub(crate) fn digest(paths: &[PathBuf]) -> Digest {
+    read(paths).0
+}
+
+/// And whether each could be read.
+fn read(paths: &[PathBuf]) -> (Digest, bool) {
     let mut all = Sha256::new();
+    let mut all_read = true;
     for path in paths {
         let mut bytes = Vec::new();
         match File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes)) {
             Ok(_) => all.update(Sha256::digest(&bytes)),
-            Err(_) => all.update([0]),
+            Err(_) => {
+                all.update([0]);
+                all_read = false;
+            }
         }
     }
-    all.finalize().into()
+    (all.finalize().into(), all_read)
 }
 
 #[cfg(test)]
@@ -95,5 +105,14 @@ mod tests {
         let missing = files.look(&paths);
         assert!(missing != empty && missing != first);
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_tried_again() {
+        // A directory cannot be read as a file, whoever asks.
+        let directory = std::env::temp_dir();
+        let mut files = Files::default();
+        files.look(&[directory]);
+        assert_eq!(files.digest, None);
     }
 }

@@ -97,15 +97,13 @@ pub(crate) fn with_stores(site: &Site, files: Digest) -> Digest {
         return files;
     }
     let now = time::OffsetDateTime::now_utc().unix_timestamp();
-    let mut all = Sha256::new().chain_update(files);
-    for certificate in &site.certificates {
-        if let CertificateSource::Store { store, pick } = &certificate.source {
-            match tidegate_certs::pick_from_windows_store(store, pick, now) {
-                Ok(thumbprint) => all.update(thumbprint),
-                Err(error) => all.update(error.to_string()),
-            }
+    let meant = site.certificates.iter().filter_map(|certificate| match &certificate.source {
+        CertificateSource::Store { store, pick } => {
+            Some(tidegate_certs::pick_from_windows_store(store, pick, now).unwrap_or_else(|error| error.to_string()))
         }
-    }
+        _ => None,
+    });
+    let all = meant.fold(Sha256::new().chain_update(files), |all, meant| all.chain_update(meant));
     all.finalize().into()
 }
 
