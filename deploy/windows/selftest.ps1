@@ -484,6 +484,39 @@ function Test-Stop {
     } -Holds { param($found) $found -eq 'left:' }
 }
 
+function Test-Squatter {
+    [CmdletBinding()]
+    param(
+        [Parameter(Mandatory)] [string] $Pipe
+    )
+    # The app server has stopped, so its name is anybody's.
+    $tried = 'tidegate status while an ordinary account serves the control pipe'
+    if (-not $Credential) {
+        Skip-Expectation -Area 'pipes' -Tried $tried -Reason '-Credential was not given'
+        return
+    }
+    Test-Expectation -Area 'pipes' -Tried $tried -Expected 'refused, with the process and its account' -Find {
+        $code = "`$s = New-Object IO.Pipes.PipeSecurity; " +
+        "`$s.AddAccessRule((New-Object IO.Pipes.PipeAccessRule('Everyone', 'ReadWrite', 'Allow'))); " +
+        "`$s.AddAccessRule((New-Object IO.Pipes.PipeAccessRule([Security.Principal.WindowsIdentity]::GetCurrent().User, 'FullControl', 'Allow'))); " +
+        "(New-Object IO.Pipes.NamedPipeServerStream('$Pipe', 'InOut', 1, 'Byte', 'Asynchronous', 0, 0, `$s)).WaitForConnection(); " +
+        "Start-Sleep -Seconds 10"
+        $encoded = [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes($code))
+        $start = @{
+            FilePath         = 'powershell.exe'
+            ArgumentList     = @('-NoProfile', '-EncodedCommand', $encoded)
+            Credential       = $Credential
+            WorkingDirectory = $env:SystemRoot
+            PassThru         = $true
+        }
+        $squatter = Start-Process @start
+        $null = Wait-Until -Condition { (Get-ControlPipe) -eq $Pipe }
+        $asked = Invoke-Tidegate -Argument @('--config', $config, 'status')
+        Stop-Process -Id $squatter.Id -Force -ErrorAction SilentlyContinue
+        "code $($asked.Code): $($asked.Text)"
+    } -Holds { param($found) $found -like 'code 1:*process * of *expected*' }
+}
+
 function Skip-ByHand {
     [CmdletBinding()]
     param()
@@ -534,11 +567,13 @@ try {
     Test-Installation
     Test-Service
     Test-StaticName
+    $controlPipe = Get-ControlPipe
     Test-Pipe
     Test-Port
     Test-Reload
     Test-Crash
     Test-Stop
+    Test-Squatter -Pipe $controlPipe
     Skip-ByHand
 }
 finally {

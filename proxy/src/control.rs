@@ -67,7 +67,7 @@ impl Control {
         let mut last_error = String::new();
         loop {
             let connected = tokio::select! {
-                connected = tidegate_host::connect(&self.endpoint, Instant::now() + CONNECT) => connected,
+                connected = tidegate_host::connect_to_server(&self.endpoint, Instant::now() + CONNECT) => connected,
                 _ = shutdown.wait_for(|stop| *stop) => return,
             };
             let ended = match connected {

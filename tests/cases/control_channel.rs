@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use tidegate_host::{Endpoint, LocalStream};
-use tidegate_tests::site::quoted;
+use tidegate_host::{Endpoint, LocalStream, Output, Spawn, Stdin};
+use tidegate_tests::program::Program;
+use tidegate_tests::site::{apps, quoted};
 use tidegate_tests::wait::bounded;
 use tidegate_tests::{Running, Site, program};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -23,6 +24,47 @@ async fn an_app_cannot_give_orders() {
     running.appserver().log.wait(&["refused a control connection", "apps give no orders"]).await;
     // The same command, by somebody else.
     assert_eq!(running.tidegate(&["status"]).await.code, 0);
+}
+
+/// Whoever had the name first could tell the proxy where to send requests, and lie to administrators.
+#[tokio::test]
+async fn a_server_of_another_account_is_refused() {
+    let site = Site::new("squatted").app("shop", "mirror:app", &[]);
+    site.write();
+    let name = match tidegate_site::load(&site.config()).unwrap().control_endpoint() {
+        Endpoint::Unix(path) => path.display().to_string(),
+        Endpoint::Pipe(name) => name,
+        other @ Endpoint::Tcp(_) => panic!("{other}"),
+    };
+    let mut spawn = Spawn::new(program::python());
+    spawn.arguments = vec![apps().join("squatter.py").into(), name.into()];
+    spawn.stdin = Stdin::Pipe;
+    spawn.output = Output::Capture;
+    let mut squatter = spawn.start().unwrap();
+    let mut said = BufReader::new(squatter.take_stdout().unwrap()).lines();
+    let mut wrong = String::new();
+    match bounded("the squatter's word", said.next_line()).await.unwrap().as_deref() {
+        Some("listening") => {}
+        // Only root can become another user, and Windows lets nobody but administrators pretend to be another account.
+        other => {
+            let _ = bounded("its end", squatter.take_stderr().unwrap().read_to_string(&mut wrong)).await;
+            assert!(wrong.contains("PermissionError") || other == Some("refused 1307"), "{other:?} {wrong}");
+            eprintln!("not tried: this account cannot act as another");
+            return;
+        }
+    }
+    let expected = [format!("process {} of ", squatter.id()), "expected".to_owned()];
+
+    let status = program::tidegate(["--config", &site.config().display().to_string(), "status"]).await;
+    assert_eq!(status.code, 1, "{status:?}");
+    assert!(expected.iter().all(|text| status.stderr.contains(text)), "{status:?}");
+
+    let mut proxy = Program::start("tidegate-proxy", &site.config());
+    proxy.log.wait(&[&expected[0], &expected[1], "no app server"]).await;
+    assert_eq!(proxy.log.find(&["connected to the app server"]), Vec::<String>::new());
+    proxy.stop().await;
+    squatter.kill().unwrap();
+    bounded("the squatter's end", squatter.wait()).await.unwrap();
 }
 
 async fn connect(running: &Running) -> LocalStream {

@@ -45,12 +45,12 @@ impl Control {
     /// Connects and exchanges greetings.
     pub(crate) async fn connect(endpoint: &Endpoint, patience: Duration) -> Result<Self, ControlError> {
         let stream =
-            tidegate_host::connect(endpoint, Instant::now() + patience).await.map_err(|source| {
-                match source.kind() {
+            tidegate_host::connect_to_server(endpoint, Instant::now() + patience).await.map_err(
+                |source| match source.kind() {
                     io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotRunning,
                     _ => ControlError::Unreachable { endpoint: endpoint.clone(), source },
-                }
-            })?;
+                },
+            )?;
         let (reader, writer) = tokio::io::split(stream);
         let mut control = Self { lines: Lines::new(reader), writer };
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -143,7 +143,10 @@ impl ControlError {
         let next = match self {
             Self::NotRunning => "start it with `tidegate up`",
             Self::Protocol { .. } => "install command and programs of one version, then start the site again",
-            Self::Unreachable { .. } => "run this command under the account that runs the site, or as administrator",
+            Self::Unreachable { .. } => {
+                "run this command under the account that runs the site, or as administrator; end a process that is not \
+                 the site's and listens in its place"
+            }
             Self::Channel(_) | Self::Closed | Self::Silent(_) | Self::Unexpected => "look into the app server's log",
         };
         crate::failure::Failure::new(self.to_string()).next(next)

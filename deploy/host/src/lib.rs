@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `local_endpoint(dir, name)` | where a local socket of that name lives |
 //! | `Listener::{bind, accept}`, `Stream`, `connect` | Unix sockets, named pipes |
-//! | `client_process`, `server_process` | who is at the other end of one |
+//! | `client_process`, `server_process`, `check_server` | who is at the other end of one |
 //! | `prepare_tcp`, `TCP_BACKLOG`, `NO_ADDRESS_FAMILY` | options of a TCP listener before it is bound |
 //! | `port::listening(is_wanted)`, `port::REFUSED` | the process that listens on an address, and what to say of a port that may not be bound |
 //! | `given_listeners()` | listeners that were open before this process started |
@@ -63,7 +63,7 @@ pub use child::{Child, ChildOutput, Exit, MemoryLimit, Output, Spawn, Stdin, is_
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::write_private;
 pub use given::{given_in_vain, given_listener};
-pub use local::{Audience, LocalListener, LocalStream, connect};
+pub use local::{Audience, LocalListener, LocalStream, connect, connect_to_server};
 pub use program::{
     beside_executable, environment_pythons, find_program, program_name, python_names, venv_python, worker_library_names,
 };

@@ -122,6 +122,16 @@ pub async fn connect(endpoint: &Endpoint, deadline: Instant) -> io::Result<Local
     }
 }
 
+/// Connects to a control socket. `PermissionDenied` if whoever serves it cannot be the app server: a program of an account that
+/// is neither this one nor trusted by the system.
+pub async fn connect_to_server(endpoint: &Endpoint, deadline: Instant) -> io::Result<LocalStream> {
+    let stream = connect(endpoint, deadline).await?;
+    if let StreamKind::System(stream) = &stream.0 {
+        sys::check_server(stream).map_err(|error| context(error, format_args!("failed to connect to {endpoint}")))?;
+    }
+    Ok(stream)
+}
+
 /// Neither Unix sockets nor pipes can wait for a place in a full backlog, hence the retries.
 async fn connect_system(endpoint: &Endpoint) -> io::Result<sys::Stream> {
     let mut pause = Duration::from_millis(1);

@@ -24,7 +24,7 @@ pub(crate) use file::{
 };
 pub(crate) use given::given_listeners;
 pub(crate) use signal::Signals;
-pub(crate) use socket::{Listener, Stream, client_process, connect, local_endpoint, server_process};
+pub(crate) use socket::{Listener, Stream, check_server, client_process, connect, local_endpoint, server_process};
 
 /// One thread for each core is enough.
 pub(crate) const LEAST_IO_THREADS: usize = 1;

@@ -26,8 +26,9 @@ pub(crate) fn local_endpoint(dir: &Path, name: &str) -> Endpoint {
 
 /// `None`: the backlog is full, try again.
 pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Option<Stream>> {
-    match UnixStream::connect(path(endpoint)?).await {
-        Ok(stream) => check_peer(&stream).map(|()| Some(stream)),
+    let path = path(endpoint)?;
+    match UnixStream::connect(path).await {
+        Ok(stream) => check_peer(&stream, path).map(|()| Some(stream)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
     }
@@ -42,15 +43,34 @@ pub(crate) fn server_process(_stream: &Stream) -> Option<u32> {
     None
 }
 
+/// Every connection was checked when it was made, whoever it leads to.
+pub(crate) fn check_server(_stream: &Stream) -> io::Result<()> {
+    Ok(())
+}
+
 /// Our sockets are their owner's only, so one that another user lets us write to is not ours: that
-/// user made the directory first, in a place like /tmp. Root may look at everybody's.
-fn check_peer(stream: &UnixStream) -> io::Result<()> {
-    let own = own_uid();
-    let peer = stream.peer_cred()?.uid();
-    if own == 0 || peer == own || peer == 0 {
+/// user made the directory first, in a place like /tmp.
+fn check_peer(stream: &UnixStream, path: &Path) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    // The peer of a socket is whoever listened on it.
+    let directory = || path.parent().and_then(|dir| fs::metadata(dir).ok()).map(|dir| dir.uid());
+    if is_expected(peer.uid(), own_uid(), directory) {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("another user listens there ({peer})")))
+    let process = peer.pid().unwrap_or_default();
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "process {process} of user {} listens there; expected root, this user ({}) or, as root, the owner of the directory",
+            peer.uid(),
+            own_uid()
+        ),
+    ))
+}
+
+/// Root may look at everybody's, but only where nobody else can have put a socket: in a directory of that user's.
+fn is_expected(peer: u32, own: u32, directory: impl FnOnce() -> Option<u32>) -> bool {
+    peer == own || peer == 0 || (own == 0 && directory() == Some(peer))
 }
 
 fn own_uid() -> u32 {
@@ -157,4 +177,27 @@ fn is_stale(address: &SockAddr) -> io::Result<bool> {
         fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
     });
     Ok(refused && is_socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_expected;
+
+    #[test]
+    fn only_ourselves_root_and_for_root_the_directorys_owner_are_expected() {
+        for (peer, own, directory, expected) in [
+            (0, 0, 0, true),
+            (1000, 0, 1000, true),
+            (1000, 0, 0, false),
+            (1000, 0, 1001, false),
+            (1000, 1000, 1000, true),
+            (0, 1000, 1000, true),
+            (1001, 1000, 1001, false),
+            (1001, 1000, 1000, false),
+        ] {
+            let found = is_expected(peer, own, || Some(directory));
+            assert_eq!(found, expected, "a socket of {peer} in a directory of {directory}, seen by {own}");
+        }
+        assert!(!is_expected(1000, 0, || None));
+    }
 }

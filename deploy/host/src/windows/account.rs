@@ -8,7 +8,8 @@ use std::ptr;
 use windows_sys::Win32::Foundation::LocalFree;
 use windows_sys::Win32::Security::Authorization::{ConvertSidToStringSidW, ConvertStringSidToSidW};
 use windows_sys::Win32::Security::{
-    CopySid, GetTokenInformation, LookupAccountNameW, LookupAccountSidW, PSID, TOKEN_QUERY, TOKEN_USER, TokenUser,
+    CopySid, GetTokenInformation, LookupAccountNameW, LookupAccountSidW, PSID, TOKEN_INFORMATION_CLASS, TOKEN_OWNER,
+    TOKEN_QUERY, TOKEN_USER, TokenOwner, TokenUser,
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
@@ -97,6 +98,18 @@ fn binary(text: &str) -> io::Result<Sid> {
 
 /// The account of this process, as `S-1-5-...`.
 pub(super) fn own_sid() -> io::Result<String> {
+    // SAFETY: what is told is a TOKEN_USER.
+    of_token(TokenUser, |told| unsafe { (*told.cast::<TOKEN_USER>()).User.Sid })
+}
+
+/// Who owns what this process makes: its account, or Administrators where it was started with their rights.
+pub(super) fn own_owner() -> io::Result<String> {
+    // SAFETY: what is told is a TOKEN_OWNER.
+    of_token(TokenOwner, |told| unsafe { (*told.cast::<TOKEN_OWNER>()).Owner })
+}
+
+/// An identifier that this process's token has.
+fn of_token(class: TOKEN_INFORMATION_CLASS, sid: impl FnOnce(*const c_void) -> PSID) -> io::Result<String> {
     let mut token = ptr::null_mut();
     // SAFETY: the pseudo handle needs no closing; `token` is writable.
     if unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &mut token) } == 0 {
@@ -104,14 +117,14 @@ pub(super) fn own_sid() -> io::Result<String> {
     }
     // SAFETY: just opened, and ours alone.
     let token = unsafe { OwnedHandle::from_raw_handle(token) };
-    // A SID has 68 bytes at the most. Of u64 for the alignment of TOKEN_USER.
+    // A SID has 68 bytes at the most. Of u64 for the alignment of what is written to it.
     let mut buffer = [0_u64; 32];
     let mut length = 0;
     // SAFETY: the buffer is writable and as large as said.
     let known = unsafe {
         GetTokenInformation(
             token.as_raw_handle(),
-            TokenUser,
+            class,
             buffer.as_mut_ptr().cast::<c_void>(),
             size_of_val(&buffer) as u32,
             &mut length,
@@ -120,9 +133,8 @@ pub(super) fn own_sid() -> io::Result<String> {
     if known == 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the buffer holds a TOKEN_USER now, whose SID points into the buffer.
-    let sid = unsafe { (*buffer.as_ptr().cast::<TOKEN_USER>()).User.Sid };
-    show(sid)
+    // The identifier lies in the buffer too.
+    show(sid(buffer.as_ptr().cast()))
 }
 
 /// The name of an account, with its domain; none where nobody knows it any more. `sid` points to a valid one.
@@ -166,10 +178,22 @@ pub(super) fn show(sid: PSID) -> io::Result<String> {
 pub(super) fn take_text(text: *mut u16) -> String {
     // SAFETY: as said; it is not used afterwards.
     unsafe {
-        let length = (0..).take_while(|&at| *text.add(at) != 0).count();
-        let taken = String::from_utf16_lossy(std::slice::from_raw_parts(text, length));
+        let taken = self::text(text);
         LocalFree(text.cast());
         taken
+    }
+}
+
+/// Copies a text that ends in NUL.
+///
+/// # Safety
+///
+/// It does, and is not written to meanwhile.
+pub(super) unsafe fn text(text: *const u16) -> String {
+    // SAFETY: as said.
+    unsafe {
+        let length = (0..).take_while(|&at| *text.add(at) != 0).count();
+        String::from_utf16_lossy(std::slice::from_raw_parts(text, length))
     }
 }
 

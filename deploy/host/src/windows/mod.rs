@@ -10,7 +10,9 @@ pub(crate) mod machine;
 mod pipe;
 pub(crate) mod port;
 mod security;
+mod server;
 pub(crate) mod service;
+mod service_process;
 mod signal;
 
 use std::io;
@@ -31,6 +33,7 @@ pub(crate) use file::{
 };
 pub(crate) use pipe::{Listener, Stream, client_process, connect, local_endpoint, server_process};
 pub(crate) use security::{trust, trusted};
+pub(crate) use server::check_server;
 pub(crate) use signal::Signals;
 
 /// A service binds its listeners itself.

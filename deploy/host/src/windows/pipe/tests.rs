@@ -3,17 +3,18 @@
 use std::os::windows::io::AsRawHandle as _;
 use std::ptr;
 
-use windows_sys::Win32::Foundation::ERROR_SUCCESS;
+use windows_sys::Win32::Foundation::{ERROR_INVALID_OWNER, ERROR_SUCCESS};
 use windows_sys::Win32::Security::Authorization::{
     ConvertSecurityDescriptorToStringSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1, SE_KERNEL_OBJECT,
 };
-use windows_sys::Win32::Security::{DACL_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR};
+use windows_sys::Win32::Security::{DACL_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES};
 use windows_sys::Win32::System::Pipes::{
     GetNamedPipeHandleStateW, GetNamedPipeInfo, PIPE_SERVER_END, PIPE_TYPE_MESSAGE, PIPE_UNLIMITED_INSTANCES,
 };
 
 use super::*;
 use crate::sys::account::{own_sid, take_text};
+use crate::sys::check_server;
 
 fn unique(name: &str) -> String {
     format!(r"\\.\pipe\tidegate-flags-{name}-{}", std::process::id())
@@ -124,6 +125,42 @@ async fn both_ends_know_each_others_process() {
     let own = Some(std::process::id());
     assert_eq!((client_process(&server), server_process(&client)), (own, own));
     assert_eq!((client_process(&client), server_process(&server)), (None, None));
+}
+
+#[tokio::test]
+async fn a_server_of_our_own_account_is_believed() {
+    let endpoint = Endpoint::Pipe(unique("own"));
+    let _listener = Listener::bind(&endpoint, Audience::Commands).unwrap();
+    let client = connect(&endpoint).await.unwrap().unwrap();
+    check_server(&client).unwrap();
+}
+
+/// The account is nobody's here. Windows lets only those who may restore files make a pipe for somebody else, which is
+/// why its owner can be relied upon; Wine lets everybody.
+#[tokio::test]
+async fn a_server_of_another_account_is_refused() {
+    const STRANGER: &str = "S-1-5-21-1-2-3-1001";
+    let name = unique("stranger");
+    let descriptor = security::make(&format!("O:{STRANGER}D:(A;;GA;;;WD)")).unwrap();
+    let mut attributes = SECURITY_ATTRIBUTES {
+        nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+        lpSecurityDescriptor: descriptor.0,
+        bInheritHandle: 0,
+    };
+    // SAFETY: the pointer is to initialised SECURITY_ATTRIBUTES that outlive the call, and so does their descriptor.
+    let made = unsafe { options(true).create_with_security_attributes_raw(&name, (&raw mut attributes).cast()) };
+    let _server = match made {
+        Ok(server) => server,
+        Err(error) => {
+            assert_eq!(error.raw_os_error(), Some(ERROR_INVALID_OWNER.cast_signed()), "{error}");
+            return;
+        }
+    };
+    let client = connect(&Endpoint::Pipe(name)).await.unwrap().unwrap();
+    let error = check_server(&client).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    let process = format!("process {} of {STRANGER} listens there; expected an app server", std::process::id());
+    assert!(error.to_string().contains(&process), "{error}");
 }
 
 #[test]
