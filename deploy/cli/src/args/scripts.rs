@@ -42,6 +42,8 @@ fn word(text: &str) -> String {
     match text {
         "$Site" | "$config" => r"C:\ProgramData\shop\tidegate.yaml".to_owned(),
         "$Name" | "$name" => "Tidegate".to_owned(),
+        "$pfx" | "$passwordFile" => r"C:\ProgramData\shop\shop.pfx".to_owned(),
+        "$first" => "0123456789ABCDEF0123456789ABCDEF01234567".to_owned(),
         "$Account" => r"DOMAIN\shop$".to_owned(),
         _ => {
             assert!(!text.starts_with('$'), "a variable that this test does not know: {text}");
