@@ -5,6 +5,8 @@ mod certificates;
 #[cfg(test)]
 mod compress;
 #[cfg(test)]
+mod defaults;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod files;
