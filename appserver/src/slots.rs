@@ -1,16 +1,20 @@
 //! The decisions of one app's pool: which slot needs a process, which process is to drain or to
-//! stop, and what the proxy is told about them. Called by `pool`, which does what it says.
-//! Does no I/O, starts nothing, reads no clock.
+//! stop, and what the proxy is told about them. Called by `pool`, which says here what happened, asks `due` what is to be
+//! done, does it, and tells others what `told` says. Does no I/O, starts nothing, reads no clock.
 
+mod due;
+mod plan;
 mod process;
 mod told;
 
 use std::time::Duration;
 
 use tidegate_contract::{Generation, RestartReason};
-use tidegate_site::{App, Recycle, Replace};
+use tidegate_site::Replace;
 use tokio::time::Instant;
 
+pub(crate) use self::due::Action;
+pub(crate) use self::plan::Plan;
 pub(crate) use self::process::Figures;
 use self::process::{Process, Stage};
 use crate::backoff::Backoff;
@@ -36,42 +40,11 @@ pub(crate) enum Purpose {
     Leave,
 }
 
-/// What the pool has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Start a process in this slot and say [`Slots::started`].
-    Start { slot: u32 },
-    /// Tell this process to stop; requests that still run have until then.
-    Stop { generation: Generation, until: Instant },
-}
-
 #[derive(Debug)]
 struct Slot {
     backoff: Backoff,
     /// When the next process may start; `None`: not again.
     next_start: Option<Instant>,
-}
-
-/// What the site file says of a pool, as far as it matters here.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
-    pub(crate) processes: u32,
-    pub(crate) threads_max: u32,
-    pub(crate) drain_timeout: Duration,
-    pub(crate) recycle: Recycle,
-    pub(crate) replace: Replace,
-}
-
-impl Plan {
-    pub(crate) fn of(app: &App) -> Self {
-        Self {
-            processes: app.processes,
-            threads_max: app.threads.max,
-            drain_timeout: app.drain_timeout,
-            recycle: app.recycle,
-            replace: app.replace,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -100,8 +73,6 @@ impl Slots {
             failure: None,
         }
     }
-
-    // === What happened ===
 
     /// A process was started as [`Action::Start`] asked.
     pub(crate) fn started(&mut self, slot: u32, generation: Generation, endpoint: String) {
@@ -259,55 +230,8 @@ impl Slots {
         serving
     }
 
-    // === What to do ===
-
-    /// What is to be done now; each thing is said once (a start until it is [`Self::started`]).
-    pub(crate) fn actions(&mut self, now: Instant, proxy_connected: bool) -> Vec<Action> {
-        let mut actions = Vec::new();
-        if self.may_start() {
-            let due = (0..self.slots.len() as u32).filter(|&slot| self.start_time(slot).is_some_and(|at| at <= now));
-            actions.extend(due.map(|slot| Action::Start { slot }));
-        }
-        for process in &mut self.processes {
-            if let Stage::Draining { until, drained } = process.stage
-                && (drained || !proxy_connected || until <= now)
-            {
-                process.stage = Stage::Stopping;
-                actions.push(Action::Stop { generation: process.generation, until });
-            }
-        }
-        actions
-    }
-
-    /// When [`Self::actions`] will have something to say even if nothing happens.
-    pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let starts = (0..self.slots.len() as u32).filter_map(|slot| self.start_time(slot));
-        let drains = self.processes.iter().filter_map(|process| match process.stage {
-            Stage::Draining { until, .. } => Some(until),
-            _ => None,
-        });
-        // While another worker is being replaced, the end of that is what to wait for.
-        let recycles = self.purpose == Purpose::Serve && self.is_settled();
-        let lives = self.processes.iter().filter(|_| recycles).filter_map(Process::lifetime_end);
-        starts.chain(drains).chain(lives).min()
-    }
-
-    /// When the slot starts its next process, if it needs one.
-    pub(crate) fn start_time(&self, slot: u32) -> Option<Instant> {
-        let is_free =
-            self.plan.replace == Replace::Overlap || self.processes.iter().all(|process| process.slot != slot);
-        let needed = self.may_start() && is_free && !self.has_healthy(slot);
-        self.slots.get(slot as usize).filter(|_| needed)?.next_start
-    }
-
-    // === Details ===
-
     fn find(&mut self, generation: Generation) -> Option<&mut Process> {
         self.processes.iter_mut().find(|process| process.generation == generation)
-    }
-
-    const fn may_start(&self) -> bool {
-        matches!(self.purpose, Purpose::Serve | Purpose::Trial)
     }
 
     /// Whether each slot has its one process and nothing is to be done about any.

@@ -1,5 +1,6 @@
 use super::*;
 use tidegate_contract::{AppPhase, WorkerPhase};
+use tidegate_site::Recycle;
 
 const DRAIN: Duration = Duration::from_secs(30);
 

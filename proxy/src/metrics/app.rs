@@ -44,16 +44,16 @@ impl AppMetrics {
     pub(super) fn new(families: &Arc<Families>, name: &str) -> Self {
         let restarts = RestartReason::ALL.map(|reason| Restarts {
             reason,
-            counter: families.backend_restarts.with_label_values(&[name, reason.label()]),
+            counter: families.backend.restarts.with_label_values(&[name, reason.label()]),
             seen: 0,
         });
         Self {
-            failures: CauseCounters::new(&families.app_failures, &[name], &Cause::ALL),
+            failures: CauseCounters::new(&families.app.failures, &[name], &Cause::ALL),
             queue_depth: Priority::ALL
-                .map(|priority| families.app_queue_depth.with_label_values(&[name, priority.label()])),
-            queue_wait_seconds: families.app_queue_wait_seconds.with_label_values(&[name]),
-            request_seconds: families.app_request_seconds.with_label_values(&[name]),
-            up: families.app_up.with_label_values(&[name]),
+                .map(|priority| families.app.queue_depth.with_label_values(&[name, priority.label()])),
+            queue_wait_seconds: families.app.queue_wait_seconds.with_label_values(&[name]),
+            request_seconds: families.app.request_seconds.with_label_values(&[name]),
+            up: families.app.up.with_label_values(&[name]),
             processes: AtomicU32::new(0),
             restarts: Mutex::new(restarts),
             workers: Mutex::default(),
@@ -144,16 +144,16 @@ impl AppMetrics {
         }
         let families = &self.families;
         let labels: &[&str] = &[&self.name];
-        self.failures.forget(&families.app_failures, labels);
+        self.failures.forget(&families.app.failures, labels);
         for reason in RestartReason::ALL {
             // Fails only if the series is gone already; so do those below.
-            let _ = families.backend_restarts.remove_label_values(&[&self.name, reason.label()]);
+            let _ = families.backend.restarts.remove_label_values(&[&self.name, reason.label()]);
         }
         for priority in Priority::ALL {
-            let _ = families.app_queue_depth.remove_label_values(&[&self.name, priority.label()]);
+            let _ = families.app.queue_depth.remove_label_values(&[&self.name, priority.label()]);
         }
-        let _ = families.app_up.remove_label_values(labels);
-        let _ = families.app_queue_wait_seconds.remove_label_values(labels);
-        let _ = families.app_request_seconds.remove_label_values(labels);
+        let _ = families.app.up.remove_label_values(labels);
+        let _ = families.app.queue_wait_seconds.remove_label_values(labels);
+        let _ = families.app.request_seconds.remove_label_values(labels);
     }
 }

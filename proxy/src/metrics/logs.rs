@@ -25,8 +25,8 @@ impl LogMetrics {
     pub(super) fn new(families: &Families) -> Self {
         let series = |label: &str, tally| LogSeries {
             tally,
-            failed: families.log_failed.with_label_values(&[label]),
-            rotations: families.log_rotations.with_label_values(&[label]),
+            failed: families.process.log_failed.with_label_values(&[label]),
+            rotations: families.process.log_rotations.with_label_values(&[label]),
         };
         Self { access: series("access", Arc::default()), process: series("process", tidegate_log::tally()) }
     }

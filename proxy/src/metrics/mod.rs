@@ -128,12 +128,12 @@ impl Metrics {
     /// Metrics of a proxy that has just loaded its first configuration.
     pub(crate) fn new(version: &str) -> Arc<Self> {
         let families = Arc::new(Families::new());
-        families.build_info.with_label_values(&[version]).set(1);
-        families.process_start_time.set(now());
-        families.config_last_reload_success.set(now());
+        families.process.build_info.with_label_values(&[version]).set(1);
+        families.process.start_time.set(now());
+        families.process.config_last_reload_success.set(now());
         for result in ["ok", "failed"] {
-            families.config_reloads.with_label_values(&[result]);
-            families.certificate_reloads.with_label_values(&[result]);
+            families.process.config_reloads.with_label_values(&[result]);
+            families.process.certificate_reloads.with_label_values(&[result]);
         }
         Arc::new(Self {
             http: HttpMetrics::new(&families),
@@ -185,20 +185,20 @@ impl Metrics {
     /// Counts a look that found changed certificates and loaded them (`true`), or could not.
     pub(crate) fn certificates_reloaded(&self, success: bool) {
         let result = if success { "ok" } else { "failed" };
-        self.families.certificate_reloads.with_label_values(&[result]).inc();
-        self.families.certificate_reload_failed.set(i64::from(!success));
+        self.families.process.certificate_reloads.with_label_values(&[result]).inc();
+        self.families.process.certificate_reload_failed.set(i64::from(!success));
     }
 
     /// The files of certificates are no longer such that they cannot be loaded.
     pub(crate) fn certificates_loadable(&self) {
-        self.families.certificate_reload_failed.set(0);
+        self.families.process.certificate_reload_failed.set(0);
     }
 
     /// Replaces what is known about loaded certificates.
     pub(crate) fn set_certificates<'a>(&self, certificates: impl IntoIterator<Item = &'a CertificateExpiry>) {
-        let family = &self.families.certificate_expiry;
+        let family = &self.families.process.certificate_expiry;
         family.reset();
-        self.families.certificate_last_reload_success.set(now());
+        self.families.process.certificate_last_reload_success.set(now());
         self.certificates_loadable();
         for certificate in certificates {
             let labels = [certificate.source.as_str(), certificate.name.as_str()];
@@ -208,7 +208,7 @@ impl Metrics {
 
     /// Replaces what is known about closed hosts.
     pub(crate) fn set_maintenance(&self, hosts: &[HostMaintenance]) {
-        let family = &self.families.maintenance;
+        let family = &self.families.http.maintenance;
         family.reset();
         for host in hosts {
             family.with_label_values(&[&host.host]).set(i64::from(host.is_closed));
@@ -217,37 +217,37 @@ impl Metrics {
 
     /// The metrics of a limit that stands in this place of the site file.
     pub(crate) fn limit(&self, place: &str, limit: &str) -> LimitMetrics {
-        let counter = |action| self.families.limited_requests.with_label_values(&[place, limit, action]);
+        let counter = |action| self.families.http.limited_requests.with_label_values(&[place, limit, action]);
         LimitMetrics { refused: counter("refused"), counted: counter("counted") }
     }
 
     /// Counts what became of passwords.
     pub(crate) fn passwords(&self) -> PasswordMetrics {
-        PasswordMetrics::new(|result| self.families.passwords.with_label_values(&[result]))
+        PasswordMetrics::new(|result| self.families.http.passwords.with_label_values(&[result]))
     }
 
     /// Counts a reload that was committed (`true`) or given up.
     pub(crate) fn reloaded(&self, success: bool) {
         let result = if success { "ok" } else { "failed" };
-        self.families.config_reloads.with_label_values(&[result]).inc();
+        self.families.process.config_reloads.with_label_values(&[result]).inc();
         if success {
-            self.families.config_last_reload_success.set(now());
+            self.families.process.config_last_reload_success.set(now());
         }
     }
 
     /// Whether the control channel to the app server is open.
     pub(crate) fn set_supervisor_connected(&self, connected: bool) {
-        self.families.supervisor_connected.set(i64::from(connected));
+        self.families.process.supervisor_connected.set(i64::from(connected));
     }
 
     /// What the buffering of bodies counts.
     pub(crate) fn buffers(&self) -> BufferMetrics {
         let families = &self.families;
         BufferMetrics {
-            memory: families.buffer_memory_bytes.clone(),
-            disk: families.buffer_disk_bytes.clone(),
-            files: families.buffer_files.clone(),
-            rejected: families.buffer_rejected.clone(),
+            memory: families.body.buffer_memory_bytes.clone(),
+            disk: families.body.buffer_disk_bytes.clone(),
+            files: families.body.buffer_files.clone(),
+            rejected: families.body.buffer_rejected.clone(),
         }
     }
 
@@ -255,15 +255,15 @@ impl Metrics {
     pub(crate) fn compression(&self) -> (IntCounter, IntCounter, IntCounter) {
         let families = &self.families;
         (
-            families.compression_read_bytes.clone(),
-            families.compression_written_bytes.clone(),
-            families.compression_refused.clone(),
+            families.body.compression_read_bytes.clone(),
+            families.body.compression_written_bytes.clone(),
+            families.body.compression_refused.clone(),
         )
     }
 
     /// Counts log lines that were dropped because the log could not be written fast enough.
     pub(crate) fn log_dropped(&self) -> IntCounter {
-        self.families.log_dropped.clone()
+        self.families.process.log_dropped.clone()
     }
 
     /// Counts what happens to the access log's file.
@@ -276,12 +276,12 @@ impl Metrics {
     pub(crate) fn encode(&self) -> prometheus::Result<Vec<u8>> {
         if let Some(bytes) = tidegate_host::resident_memory(std::process::id()) {
             let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-            self.families.process_resident_memory.set(bytes);
+            self.families.process.resident_memory.set(bytes);
         }
         if let Some(time) = tidegate_host::cpu_time(std::process::id()) {
-            let counted = self.families.process_cpu.get();
+            let counted = self.families.process.cpu.get();
             // Two scrapes at once may read the clock in the other order.
-            self.families.process_cpu.inc_by((time.as_secs_f64() - counted).max(0.0));
+            self.families.process.cpu.inc_by((time.as_secs_f64() - counted).max(0.0));
         }
         self.logs.collect();
         let mut text = Vec::with_capacity(64 << 10);

@@ -80,12 +80,13 @@ pub(crate) struct ListenerMetrics {
 
 impl ListenerMetrics {
     pub(super) fn new(families: &Arc<Families>, address: &str) -> Self {
-        let handshakes = Handshake::ALL.map(|end| families.tls_handshakes.with_label_values(&[address, end.label()]));
+        let handshakes =
+            Handshake::ALL.map(|end| families.listener.tls_handshakes.with_label_values(&[address, end.label()]));
         Self {
-            connections: families.listener_connections.with_label_values(&[address]),
-            accepted: families.listener_accepted.with_label_values(&[address]),
-            refused: families.listener_refused.with_label_values(&[address, "address"]),
-            idle_closed: families.listener_idle_closed.with_label_values(&[address]),
+            connections: families.listener.connections.with_label_values(&[address]),
+            accepted: families.listener.accepted.with_label_values(&[address]),
+            refused: families.listener.refused.with_label_values(&[address, "address"]),
+            idle_closed: families.listener.idle_closed.with_label_values(&[address]),
             handshakes,
         }
     }
@@ -109,12 +110,12 @@ impl ListenerMetrics {
     /// Removes the series of a listener that is gone. Handles still held count on unseen.
     pub(super) fn forget(families: &Families, address: &str) {
         // A series that was never made is as good as removed.
-        let _ = families.listener_connections.remove_label_values(&[address]);
-        let _ = families.listener_accepted.remove_label_values(&[address]);
-        let _ = families.listener_refused.remove_label_values(&[address, "address"]);
-        let _ = families.listener_idle_closed.remove_label_values(&[address]);
+        let _ = families.listener.connections.remove_label_values(&[address]);
+        let _ = families.listener.accepted.remove_label_values(&[address]);
+        let _ = families.listener.refused.remove_label_values(&[address, "address"]);
+        let _ = families.listener.idle_closed.remove_label_values(&[address]);
         for end in Handshake::ALL {
-            let _ = families.tls_handshakes.remove_label_values(&[address, end.label()]);
+            let _ = families.listener.tls_handshakes.remove_label_values(&[address, end.label()]);
         }
     }
 
@@ -138,12 +139,12 @@ pub(crate) struct HttpMetrics {
 impl HttpMetrics {
     pub(super) fn new(families: &Families) -> Self {
         Self {
-            http1: StatusCounters::new(&families.http_requests, &["http/1.1"]),
-            http2: StatusCounters::new(&families.http_requests, &["http/2"]),
-            failures: CauseCounters::new(&families.http_failures, &[], &Cause::ALL),
-            http2_ended: Ended::ALL.map(|reason| families.http2_ended.with_label_values(&[reason.label()])),
-            sent: families.http_sent_bytes.clone(),
-            received: families.http_received_bytes.clone(),
+            http1: StatusCounters::new(&families.http.requests, &["http/1.1"]),
+            http2: StatusCounters::new(&families.http.requests, &["http/2"]),
+            failures: CauseCounters::new(&families.http.failures, &[], &Cause::ALL),
+            http2_ended: Ended::ALL.map(|reason| families.http.http2_ended.with_label_values(&[reason.label()])),
+            sent: families.http.sent_bytes.clone(),
+            received: families.http.received_bytes.clone(),
         }
     }
 
@@ -190,10 +191,10 @@ pub(crate) struct FileMetrics {
 impl FileMetrics {
     pub(super) fn new(families: &Families) -> Self {
         Self {
-            requests: StatusCounters::new(&families.files_requests, &[]),
-            sent: families.files_sent_bytes.clone(),
-            looks: families.files_looks.clone(),
-            kept: families.files_cache_bytes.clone(),
+            requests: StatusCounters::new(&families.body.files_requests, &[]),
+            sent: families.body.files_sent_bytes.clone(),
+            looks: families.body.files_looks.clone(),
+            kept: families.body.files_cache_bytes.clone(),
         }
     }
 

@@ -44,18 +44,18 @@ impl WorkerMetrics {
         let slot = slot.to_string();
         let labels: &[&str] = &[app, &slot];
         Self {
-            requests: StatusCounters::new(&families.backend_requests, labels),
-            failures: CauseCounters::new(&families.backend_failures, labels, &WORKER_CAUSES),
-            in_flight: families.backend_in_flight.with_label_values(labels),
-            threads_busy: families.backend_threads_busy.with_label_values(labels),
-            threads: families.backend_threads.with_label_values(labels),
-            threads_max: families.backend_threads_max.with_label_values(labels),
-            up: families.backend_up.with_label_values(labels),
-            memory: families.backend_memory.with_label_values(labels),
-            cpu: families.backend_cpu.with_label_values(labels),
+            requests: StatusCounters::new(&families.backend.requests, labels),
+            failures: CauseCounters::new(&families.backend.failures, labels, &WORKER_CAUSES),
+            in_flight: families.backend.in_flight.with_label_values(labels),
+            threads_busy: families.backend.threads_busy.with_label_values(labels),
+            threads: families.backend.threads.with_label_values(labels),
+            threads_max: families.backend.threads_max.with_label_values(labels),
+            up: families.backend.up.with_label_values(labels),
+            memory: families.backend.memory.with_label_values(labels),
+            cpu: families.backend.cpu.with_label_values(labels),
             cpu_seen: Mutex::default(),
-            connections: families.backend_connections.with_label_values(labels),
-            response_seconds: families.backend_response_seconds.with_label_values(labels),
+            connections: families.backend.connections.with_label_values(labels),
+            response_seconds: families.backend.response_seconds.with_label_values(labels),
             app: app.to_owned(),
             families: Arc::clone(families),
             slot,
@@ -117,21 +117,21 @@ impl WorkerMetrics {
     pub(super) fn forget(&self) {
         let labels: &[&str] = &[&self.app, &self.slot];
         let families = &self.families;
-        StatusCounters::forget(&families.backend_requests, labels);
-        self.failures.forget(&families.backend_failures, labels);
+        StatusCounters::forget(&families.backend.requests, labels);
+        self.failures.forget(&families.backend.failures, labels);
         for gauges in [
-            &families.backend_in_flight,
-            &families.backend_threads_busy,
-            &families.backend_threads,
-            &families.backend_threads_max,
-            &families.backend_up,
-            &families.backend_memory,
-            &families.backend_connections,
+            &families.backend.in_flight,
+            &families.backend.threads_busy,
+            &families.backend.threads,
+            &families.backend.threads_max,
+            &families.backend.up,
+            &families.backend.memory,
+            &families.backend.connections,
         ] {
             // Fails only if the series is gone already.
             let _ = gauges.remove_label_values(labels);
         }
-        let _ = families.backend_cpu.remove_label_values(labels);
-        let _ = families.backend_response_seconds.remove_label_values(labels);
+        let _ = families.backend.cpu.remove_label_values(labels);
+        let _ = families.backend.response_seconds.remove_label_values(labels);
     }
 }
