@@ -2,9 +2,12 @@
 //! Called once at each request's end; never blocks it: lines that cannot be written fast enough are dropped and counted.
 
 mod combined;
+mod json;
 mod line;
 mod look;
 mod sink;
+mod stamp;
+mod text;
 
 use std::cell::RefCell;
 use std::fmt::Arguments;

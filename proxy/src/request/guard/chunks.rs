@@ -2,7 +2,7 @@
 //! zero, any byte for an extension (a bare line feed too) and any line for a trailer; what passes here means the same to
 //! every parser. Fed by `session::gate` with the body's bytes as they come, before pingora sees them. Keeps no bytes.
 
-use super::TOKEN;
+use super::token::TOKEN;
 
 /// Bytes of one line of sizes and extensions.
 const MAX_LINE: u32 = 4 << 10;

@@ -1,5 +1,8 @@
 //! Tables of requests that pass and of requests that must not.
 
+use http::{HeaderMap, Method, Uri};
+
+use super::target::{MAX_TARGET, check_path};
 use super::*;
 use crate::request::fuzz::LIMITS;
 
