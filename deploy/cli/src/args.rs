@@ -2,6 +2,7 @@
 
 mod certificate;
 mod logs;
+mod maintenance;
 mod service;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::certificate::{Certificate, CertificateImport, CertificateShow, Password, ProxyAccount};
 pub(crate) use self::logs::{LogLevel, Logs};
+pub(crate) use self::maintenance::Maintenance;
 pub(crate) use self::service::{Service, ServiceInstall, ServiceSet};
 
 const EXIT_CODES: &str = "\
@@ -95,32 +97,6 @@ fn user(text: &str) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Maintenance {
-    /// Answer every request with 503 and a page until `off`, also over restarts.
-    On {
-        /// One name of the host to close; without it every host.
-        #[arg(long, value_name = "NAME")]
-        host: Option<String>,
-
-        /// What visitors are told, one line.
-        #[arg(long, value_name = "TEXT", value_parser = message)]
-        message: Option<String>,
-
-        /// When visitors and crawlers are to come back.
-        #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = retry_after)]
-        retry_after: Duration,
-    },
-    /// Serve again.
-    Off {
-        /// One name of the host to open; without it everything that was closed.
-        #[arg(long, value_name = "NAME")]
-        host: Option<String>,
-    },
-    /// Show what is closed.
-    Status,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// The application's directory.
@@ -193,21 +169,6 @@ pub(crate) struct Top {
 
 /// More often than this the workers would be busy with answers.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-
-/// More is an article, not a line.
-const LONGEST_MESSAGE: usize = 1000;
-
-fn message(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() || text.len() > LONGEST_MESSAGE || text.chars().any(char::is_control) {
-        return Err(format!("expected one line of 1 to {LONGEST_MESSAGE} bytes"));
-    }
-    Ok(text.to_owned())
-}
-
-fn retry_after(text: &str) -> Result<Duration, String> {
-    let duration = tidegate_site::parse_duration(text)?;
-    if duration.is_zero() { Err("expected more than 0".to_owned()) } else { Ok(duration) }
-}
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = tidegate_site::parse_duration(text)?;

@@ -1,7 +1,9 @@
 //! `tidegate top`: what the running site is doing, the oldest request first, each with the line of Python it is in.
 //! On a terminal again and again; into a pipe or file once. It only asks: nothing of what it shows is changed by it.
 
+mod requests;
 mod screen;
+mod workers;
 
 use std::io::{IsTerminal as _, Write as _, stdout};
 use std::path::Path;
@@ -10,7 +12,8 @@ use tidegate_host::{Signal, Signals};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until};
 
-use self::screen::{Before, Extent, show};
+use self::screen::{Extent, show};
+use self::workers::Before;
 use crate::args;
 use crate::failure::Failure;
 use crate::status::connect;

@@ -8,7 +8,8 @@ use tidegate_host::{Output, Signal, Signals, Spawn};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::time::timeout;
 
-use super::record::{Only, Record, Records};
+use super::record::Record;
+use super::records::{Only, Records};
 use super::{LOOK, Look, USUAL, print};
 use crate::args;
 use crate::failure::Failure;

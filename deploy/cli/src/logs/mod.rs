@@ -1,9 +1,11 @@
 //! `tidegate logs`: what the programs of a site have logged, both merged by time, and what they log from now on. `sources`
-//! finds the files, `tail` reads and follows them, `record` understands their lines, `journal` asks systemd where
-//! there are no files. It only reads, and holds no file in a way that keeps others from moving or deleting it.
+//! finds the files, `tail` reads and follows them, `record` understands their lines, `records` gathers and chooses them,
+//! `journal` asks systemd where there are no files. It only reads, and holds no file in a way that keeps others from moving
+//! or deleting it.
 
 mod journal;
 mod record;
+mod records;
 mod sources;
 mod tail;
 
@@ -15,7 +17,8 @@ use std::time::{Duration, SystemTime};
 use tidegate_host::{Signal, Signals};
 use tokio::time::sleep;
 
-use self::record::{Only, Record, Records};
+use self::record::Record;
+use self::records::{Only, Records};
 use self::sources::{Found, Source};
 use self::tail::Tail;
 use crate::args;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tidegate_host::ServiceState;
 use tidegate_site::{AccessTo, Log, Site};
 
-use super::record::Only;
+use super::records::Only;
 use crate::args;
 use crate::failure::Failure;
 

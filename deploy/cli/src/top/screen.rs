@@ -1,23 +1,17 @@
-//! What `tidegate top` shows, as text. Knows no terminal and asks nobody.
+//! What `tidegate top` shows, as text: a heading, the table of `workers`, the table of `requests`. Knows no terminal and asks
+//! nobody.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use tidegate_contract::{AppPhase, Frame, InFlight, InspectReport, WorkerPhase, WorkerReport};
+use tidegate_contract::{AppPhase, InFlight, InspectReport, WorkerReport};
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
-use crate::status::{cpu, memory};
+use super::workers::Before;
+use super::{requests, workers};
 use crate::style::Style;
-use crate::table::{Cell, Tone, render};
 
 /// Requests on one screen: the oldest are what matters.
 const MOST_ON_SCREEN: usize = 30;
-/// Of a path or a file name, in a table.
-const WIDEST: usize = 60;
-/// From this wait for the interpreter lock on it is worth a word.
-const LONG_WAIT_MS: u64 = 100;
-
 /// How much is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Extent {
@@ -25,27 +19,6 @@ pub(super) enum Extent {
     Screen { stacks: bool },
     /// All of it.
     Everything { stacks: bool },
-}
-
-/// Processor time of each worker at an earlier look, to tell how busy it has been since.
-#[derive(Debug)]
-pub(super) struct Before {
-    at: Instant,
-    cpu_ms: HashMap<(String, u64), u64>,
-}
-
-impl Before {
-    pub(super) fn new(report: &InspectReport, at: Instant) -> Self {
-        let figure = |report: &WorkerReport| ((report.app.clone(), report.worker.generation), report.worker.cpu_ms);
-        Self { at, cpu_ms: report.workers.iter().map(figure).collect() }
-    }
-
-    /// Percent of one core since then.
-    fn share(&self, report: &WorkerReport, now: Instant) -> Option<u64> {
-        let before = self.cpu_ms.get(&(report.app.clone(), report.worker.generation))?;
-        let elapsed = u64::try_from(now.duration_since(self.at).as_millis()).ok().filter(|&elapsed| elapsed > 0)?;
-        Some(report.worker.cpu_ms.saturating_sub(*before) * 100 / elapsed)
-    }
 }
 
 /// The whole picture.
@@ -66,16 +39,7 @@ pub(super) fn show(
     requests.sort_by_key(|(_, request)| std::cmp::Reverse(request.age_ms));
 
     let mut out = heading(report, requests.len(), now, style);
-    let rows: Vec<_> = report.workers.iter().map(|worker| worker_row(worker, before)).collect();
-    if rows.is_empty() {
-        let _ = writeln!(out, "{}", style.warning("no worker runs"));
-    } else {
-        out.push_str(&render(
-            ["APP", "WORKER", "PHASE", "PID", "BUSY", "THREADS", "MAX", "MEMORY", "CPU", "NOTE"],
-            &rows,
-            style,
-        ));
-    }
+    out.push_str(&workers::table(report, before, style));
     for app in report.status.pool.apps.iter().filter(|app| app.phase == AppPhase::Failed) {
         // Writing to a String cannot fail. The whole reason is in the status.
         let reason = app.detail.as_deref().and_then(|detail| detail.lines().next()).unwrap_or_default();
@@ -90,7 +54,7 @@ pub(super) fn show(
         report.workers.iter().filter_map(|worker| worker.inspection.as_ref()).map(|said| said.left_out as usize).sum();
     let more = requests.len().saturating_sub(most) + left_out;
     requests.truncate(most);
-    out.push_str(&requests_shown(&requests, stacks, style));
+    out.push_str(&requests::table(&requests, stacks, style));
     if more > 0 {
         let _ = writeln!(out, "{}", style.quiet(format_args!("and {more} more")));
     }
@@ -108,133 +72,8 @@ fn heading(report: &InspectReport, requests: usize, now: OffsetDateTime, style: 
     )
 }
 
-fn worker_row(report: &WorkerReport, before: Option<&Before>) -> [Cell; 10] {
-    let worker = &report.worker;
-    let phase = match worker.phase {
-        WorkerPhase::Starting => Cell::toned("starting", Tone::Warning),
-        WorkerPhase::Ready => Cell::toned("ready", Tone::Good),
-        WorkerPhase::Unresponsive => Cell::toned("unresponsive", Tone::Bad),
-        WorkerPhase::Draining => Cell::toned("draining", Tone::Warning),
-    };
-    // The worker's own word is newer than its last heartbeat.
-    let busy = report.inspection.as_ref().map(|said| said.requests.iter().filter(|one| one.thread.is_some()).count());
-    let cpu = match before {
-        None => cpu(worker.cpu_ms),
-        Some(before) => before.share(report, Instant::now()).map_or("-".to_owned(), |share| format!("{share} %")),
-    };
-    [
-        Cell::new(&report.app),
-        Cell::new(worker.slot),
-        phase,
-        Cell::new(worker.pid),
-        Cell::new(busy.map_or_else(|| worker.threads_busy.to_string(), |busy| busy.to_string())),
-        Cell::new(worker.threads),
-        Cell::new(worker.threads_max),
-        Cell::new(memory(worker.memory_bytes)),
-        Cell::new(cpu),
-        remark(report),
-    ]
-}
-
-/// What is wrong with a worker.
-fn remark(report: &WorkerReport) -> Cell {
-    let held = "something holds the interpreter lock (GIL): where requests are is not known";
-    match (&report.inspection, &report.silence) {
-        (None, Some(silence)) => Cell::toned(visible(silence), Tone::Bad),
-        (None, None) => Cell::toned("no answer", Tone::Bad),
-        (Some(said), _) => match said.gil_wait_ms {
-            None => Cell::toned(held, Tone::Bad),
-            Some(wait) if wait >= LONG_WAIT_MS => {
-                Cell::toned(format!("waited {wait} ms for the interpreter lock (GIL)"), Tone::Warning)
-            }
-            Some(_) => Cell::new(""),
-        },
-    }
-}
-
-fn requests_shown(requests: &[(&WorkerReport, &InFlight)], stacks: bool, style: Style) -> String {
-    const HEAD: [&str; 6] = ["AGE", "APP", "WORKER", "REQUEST", "WHERE", "ID"];
-    let row = |(worker, request): &(&WorkerReport, &InFlight)| {
-        [
-            Cell::new(age(request.age_ms)),
-            Cell::new(&worker.app),
-            Cell::new(worker.worker.slot),
-            Cell::new(shortened(&visible(&format!("{} {}", request.method, request.path)), End::Right)),
-            Cell::new(place(worker, request)),
-            Cell::new(visible(&request.request_id)),
-        ]
-    };
-    if requests.is_empty() {
-        return format!("{}\n", style.quiet("no request runs"));
-    }
-    if !stacks {
-        return render(HEAD, &requests.iter().map(row).collect::<Vec<_>>(), style);
-    }
-    let mut out = String::new();
-    for one in requests {
-        out.push_str(&render(HEAD, &[row(one)], style));
-        match &one.1.stack {
-            // Each line on its own, so that none can forge another.
-            Some(stack) => {
-                for line in stack.lines() {
-                    let _ = writeln!(out, "{}", visible(line));
-                }
-            }
-            None => out.push_str("  no stack\n"),
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// `views.py:12 report`, with what the app called behind it where that is in a library.
-fn place(worker: &WorkerReport, request: &InFlight) -> String {
-    let place = match (&request.at, &request.app_at) {
-        (Some(at), Some(app)) => format!("{} > {}", line(app), line(at)),
-        (Some(at), None) => line(at),
-        (None, _) if request.thread.is_none() => "waits for a thread".to_owned(),
-        (None, _) if worker.inspection.as_ref().is_some_and(|said| said.gil_wait_ms.is_none()) => {
-            "not known".to_owned()
-        }
-        (None, _) => "runs no Python code".to_owned(),
-    };
-    if request.abandoned { format!("{place} (nobody waits for it any more)") } else { place }
-}
-
-fn line(frame: &Frame) -> String {
-    let file = frame.file.rsplit(['/', '\\']).next().unwrap_or(&frame.file);
-    format!("{}:{} {}", shortened(&visible(file), End::Left), frame.line, visible(&frame.function))
-}
-
-/// `0.4 s`, `12.3 s`, `3 min 20 s`.
-fn age(milliseconds: u64) -> String {
-    let seconds = milliseconds / 1000;
-    match seconds {
-        0..100 => format!("{seconds}.{} s", milliseconds % 1000 / 100),
-        100..6000 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
-/// Which end of a text matters less.
-enum End {
-    Left,
-    Right,
-}
-
-fn shortened(text: &str, end: End) -> String {
-    let length = text.chars().count();
-    if length <= WIDEST {
-        return text.to_owned();
-    }
-    match end {
-        End::Right => text.chars().take(WIDEST - 3).chain("...".chars()).collect(),
-        End::Left => "...".chars().chain(text.chars().skip(length + 3 - WIDEST)).collect(),
-    }
-}
-
 /// Nothing that comes from a client or an app may steer the terminal.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     text.chars()
         .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
         .collect()
@@ -243,7 +82,9 @@ fn visible(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_contract::{AppState, Inspection, MaintenanceState, PoolState, StatusReport, WorkerState};
+    use tidegate_contract::{
+        AppState, Frame, Inspection, MaintenanceState, PoolState, StatusReport, WorkerPhase, WorkerState,
+    };
 
     fn frame(file: &str, line: u32, function: &str) -> Frame {
         Frame { file: file.to_owned(), line, function: function.to_owned() }
@@ -352,17 +193,5 @@ AGE           APP   WORKER  REQUEST                 WHERE                       
         let shown = show(&report, None, Extent::Screen { stacks: false }, OffsetDateTime::UNIX_EPOCH, Style::plain());
         assert!(shown.ends_with("and 25 more\n"), "{shown}");
         assert_eq!(shown.matches("GET /x").count(), MOST_ON_SCREEN - 1);
-    }
-
-    #[test]
-    fn ages_and_long_texts_are_readable() {
-        for (milliseconds, shown) in
-            [(0, "0.0 s"), (99_999, "99.9 s"), (100_000, "1 min 40 s"), (6_000_000, "1 h 40 min")]
-        {
-            assert_eq!(age(milliseconds), shown);
-        }
-        let long = "a".repeat(59) + "bc";
-        assert_eq!(shortened(&long, End::Right), "a".repeat(57) + "...");
-        assert_eq!(shortened(&long, End::Left), format!("...{}bc", "a".repeat(55)));
     }
 }
