@@ -1,4 +1,5 @@
-"""Responses of every shape that PEP 3333 allows, and of some that it does not. The path names the shape."""
+"""Responses of every shape that PEP 3333 allows, and of some that it does not. The path names the shape. The worker's own
+tests ask for them too."""
 import hashlib
 import io
 import json
@@ -12,11 +13,12 @@ TEXT = [("Content-Type", "text/plain")]
 
 
 class Closing:
-    """An iterable that counts its close()."""
+    """An iterable that counts its close(), which may raise."""
 
-    def __init__(self, name, chunks):
+    def __init__(self, name, chunks, error=None):
         self.name = name
         self.chunks = iter(chunks)
+        self.error = error
 
     def __iter__(self):
         return self
@@ -26,6 +28,8 @@ class Closing:
 
     def close(self):
         closed.append(self.name)
+        if self.error:
+            raise self.error
 
 
 def app(environ, start_response):
@@ -55,13 +59,14 @@ def shape_late_start(environ, start_response):
 
 def shape_write(environ, start_response):
     write = start_response("200 OK", TEXT)
+    write(b"")
     write(b"written ")
     write(b"twice, ")
     return [b"then returned"]
 
 
 def shape_exc_info_before(environ, start_response):
-    start_response("200 OK", TEXT)
+    start_response("200 OK", TEXT + [("X-Old", "1")])
     try:
         raise ValueError("changed my mind")
     except ValueError:

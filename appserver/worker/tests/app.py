@@ -1,4 +1,4 @@
-"""The app behind conformance.py: one behaviour a path."""
+"""The app behind conformance.py: one behaviour a path. What the end-to-end tests ask for as well is in their `shapes`."""
 
 import contextvars
 import io
@@ -7,30 +7,17 @@ import sys
 import threading
 import time
 
-closed = []
+# Behind the rest: a test looks at the first entry.
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "tests", "apps"))
+
+import shapes
+from shapes import Closing, closed
+
 local = threading.local()
 variable = contextvars.ContextVar("variable", default=0)
 
 
-class Body:
-    """An iterable with a close method that can be watched."""
-
-    def __init__(self, chunks, name="body", error=None):
-        self.chunks, self.name, self.error = iter(chunks), name, error
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        return next(self.chunks)
-
-    def close(self):
-        closed.append(self.name)
-        if self.error:
-            raise self.error
-
-
-def text(start, body, status="200 OK", headers=()):
+def answer(start, body, status="200 OK", headers=()):
     start(status, [("Content-Type", "text/plain"), *headers])
     return [body if isinstance(body, bytes) else body.encode()]
 
@@ -40,7 +27,7 @@ def environ_(environ, start):
     for key, value in sorted(environ.items()):
         lines.append("%s=%r" % (key, value))
     assert type(environ) is dict
-    return text(start, "\n".join(lines).encode("utf-8"))
+    return answer(start, "\n".join(lines).encode("utf-8"))
 
 
 def list_(environ, start):
@@ -55,33 +42,7 @@ def generator(environ, start):
         yield b"first "
         yield b""
         yield b"second"
-    return Body(chunks(), "generator")
-
-
-def write(environ, start):
-    send = start("200 OK", [("Content-Type", "text/plain")])
-    send(b"")
-    send(b"written ")
-    return [b"returned"]
-
-
-def exc_info_before(environ, start):
-    start("200 OK", [("X-Old", "1")])
-    try:
-        raise ValueError("early")
-    except ValueError:
-        start("503 Replaced", [("X-New", "1")], sys.exc_info())
-    return [b"replaced"]
-
-
-def exc_info_after(environ, start):
-    send = start("200 OK", [])
-    send(b"partial")
-    try:
-        raise ValueError("late")
-    except ValueError:
-        start("500 Late", [], sys.exc_info())
-    return [b"never"]
+    return Closing("generator", chunks())
 
 
 def twice(environ, start):
@@ -90,68 +51,29 @@ def twice(environ, start):
     return [b"never"]
 
 
-def never(environ, start):
-    return [b"no head"]
-
-
 def none(environ, start):
     start("200 OK", [])
     return None
 
 
-def str_chunk(environ, start):
-    start("200 OK", [])
-    return ["text"]
-
-
-def raises(environ, start):
-    raise RuntimeError("on purpose")
-
-
-def raises_late(environ, start):
-    start("200 OK", [])
-    def chunks():
-        yield b"some"
-        raise RuntimeError("too late")
-    return Body(chunks(), "raises_late")
-
-
-def exits(environ, start):
-    sys.exit(3)
-
-
-def interrupts(environ, start):
-    raise KeyboardInterrupt
-
-
-def short(environ, start):
-    start("200 OK", [("Content-Length", "10")])
-    return [b"abc"]
-
-
 def short_generator(environ, start):
     start("200 OK", [("Content-Length", "10")])
-    return Body([b"abc"], "short_generator")
-
-
-def long(environ, start):
-    start("200 OK", [("Content-Length", "3")])
-    return [b"abcdef"]
+    return Closing("short_generator", [b"abc"])
 
 
 def long_generator(environ, start):
     start("200 OK", [("Content-Length", "3")])
-    return Body([b"ab", b"cdef", b"ghi"], "long_generator")
+    return Closing("long_generator", [b"ab", b"cdef", b"ghi"])
 
 
 def sized_generator(environ, start):
     start("200 OK", [("Content-Length", "6")])
-    return Body([b"abc", b"def"], "sized_generator")
+    return Closing("sized_generator", [b"abc", b"def"])
 
 
 def no_content(environ, start):
     start("204 No Content", [])
-    return Body([b"ignored"], "no_content")
+    return Closing("no_content", [b"ignored"])
 
 
 def not_modified(environ, start):
@@ -160,23 +82,19 @@ def not_modified(environ, start):
 
 
 def hop(environ, start):
-    return text(start, "hop", headers=[("Connection", "close"), ("Transfer-Encoding", "chunked"), ("X-Tidegate", "cause=app_error")])
-
-
-def bad_header(environ, start):
-    return text(start, "bad", headers=[("X-Bad", "a\r\nX-Evil: 1")])
+    return answer(start, "hop", headers=[("Connection", "close"), ("Transfer-Encoding", "chunked"), ("X-Tidegate", "cause=app_error")])
 
 
 def bad_name(environ, start):
-    return text(start, "bad", headers=[("X Bad", "a")])
+    return answer(start, "bad", headers=[("X Bad", "a")])
 
 
 def bad_status(environ, start):
-    return text(start, "bad", status="OK")
+    return answer(start, "bad", status="OK")
 
 
 def plain_status(environ, start):
-    return text(start, "plain", status="200")
+    return answer(start, "plain", status="200")
 
 
 def wrapper(environ, start):
@@ -196,7 +114,7 @@ def echo(environ, start):
     body = environ["wsgi.input"].read()
     assert environ["wsgi.input"].read() == b""
     assert environ["wsgi.input"].read(5) == b""
-    return text(start, body)
+    return answer(start, body)
 
 
 def reads(environ, start):
@@ -206,11 +124,7 @@ def reads(environ, start):
     out.extend(source.readlines(1))
     out.extend(source)
     out.append(source.read(-1))
-    return text(start, repr(out))
-
-
-def ignores(environ, start):
-    return text(start, "ignored")
+    return answer(start, repr(out))
 
 
 def reads_late(environ, start):
@@ -218,7 +132,7 @@ def reads_late(environ, start):
     def chunks():
         yield b"started "
         yield environ["wsgi.input"].read()
-    return Body(chunks(), "reads_late")
+    return Closing("reads_late", chunks())
 
 
 def reads_broken(environ, start):
@@ -227,7 +141,7 @@ def reads_broken(environ, start):
     except OSError as error:
         closed.append("broken: " + type(error).__name__)
         raise
-    return text(start, "whole")
+    return answer(start, "whole")
 
 
 def spins(environ, start):
@@ -237,7 +151,7 @@ def spins(environ, start):
 
 def sleeps(environ, start):
     time.sleep(float(environ["QUERY_STRING"] or 3600))
-    return text(start, "slept")
+    return answer(start, "slept")
 
 
 def holds_gil(environ, start):
@@ -247,7 +161,7 @@ def holds_gil(environ, start):
         ctypes.PyDLL("kernel32").Sleep(5000)
     else:
         ctypes.PyDLL(None).sleep(5)
-    return text(start, "held")
+    return answer(start, "held")
 
 
 def stalls(environ, start):
@@ -256,37 +170,13 @@ def stalls(environ, start):
         yield b"first"
         while True:
             time.sleep(0.01)
-    return Body(chunks(), "stalls")
-
-
-def endless(environ, start):
-    start("200 OK", [])
-    def chunks():
-        while True:
-            yield b"x" * 65536
-    return Body(chunks(), "endless")
-
-
-release = threading.Event()
-
-
-def waits(environ, start):
-    release.clear()
-    start("200 OK", [])
-    yield b"first"
-    release.wait(30)
-    yield b"second"
-
-
-def releases(environ, start):
-    release.set()
-    return text(start, "released")
+    return Closing("stalls", chunks())
 
 
 def thread(environ, start):
     count = getattr(local, "count", 0) + 1
     local.count = count
-    return text(start, "%s %d" % (threading.current_thread().name, count))
+    return answer(start, "%s %d" % (threading.current_thread().name, count))
 
 
 def context(environ, start):
@@ -300,22 +190,22 @@ def errors(environ, start):
     stream.write("half a ")
     stream.flush()
     stream.writelines(["line\n", "second caf\xe9 line\n", "unfinished"])
-    return text(start, "ok")
+    return answer(start, "ok")
 
 
 def closes(environ, start):
     names = repr(closed)
     del closed[:]
-    return text(start, names)
+    return answer(start, names)
 
 
 def close_raises(environ, start):
     start("200 OK", [])
-    return Body([b"fine"], "close_raises", RuntimeError("in close"))
+    return Closing("close_raises", [b"fine"], RuntimeError("in close"))
 
 
 def state(environ, start):
-    return text(start, repr((sys.argv, os.getcwd(), os.environ.get("TIDEGATE_LAUNCH"), sys.path[0])))
+    return answer(start, repr((sys.argv, os.getcwd(), os.environ.get("TIDEGATE_LAUNCH"), sys.path[0])))
 
 
 def other_thread(environ, start):
@@ -335,7 +225,7 @@ def big(environ, start):
 
 def application(environ, start):
     name = environ["PATH_INFO"].strip("/").partition("/")[0].replace("-", "_")
-    handler = globals().get(name + "_") or globals().get(name)
+    handler = globals().get(name + "_") or globals().get(name) or getattr(shapes, "shape_" + name, None)
     if handler is None or name.startswith("_"):
         return environ_(environ, start)
     return handler(environ, start)

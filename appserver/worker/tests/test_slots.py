@@ -11,7 +11,7 @@ class Slots(Case):
         self.closes()
         number, internal = dispatch()
         connection = self.worker.connect()
-        connection.sendall(message("/endless", internal=internal))
+        connection.sendall(message("/closing-endless", internal=internal))
         connection.recv(1000)
         connection.close()
         self.worker.expect_slot_back(number)
@@ -38,7 +38,7 @@ class Slots(Case):
     def test_slow_reader_is_not_timed_out(self):
         number, internal = dispatch(idle=300)
         connection = self.worker.connect()
-        connection.sendall(message("/endless", internal=internal))
+        connection.sendall(message("/closing-endless", internal=internal))
         connection.recv(1000)
         time.sleep(1)
         self.assertTrue(connection.recv(1 << 20))
