@@ -1,6 +1,6 @@
 //! `cargo xtask package`: what people install. Builds in release, lays the files out, and has the field's own tools
 //! pack them: zip and wheel by Python, the MSI by wixl, the Debian package by dpkg-deb. Packages are put into
-//! `package` of the target directory, with their SHA256SUMS.
+//! `package` of the target directory, those of a debug build into `package-debug`, with their SHA256SUMS.
 
 #[cfg(unix)]
 mod debian;
@@ -86,7 +86,7 @@ fn make(named: &[String], release: bool, url_base: Option<String>) -> Result<()>
         .filter(|kind| if named.is_empty() { kind.is_possible() } else { named.iter().any(|name| name == kind.name) })
         .collect();
     let profile = if release { "release" } else { "debug" };
-    let out = cache::target_directory()?.join("package");
+    let out = directory(release)?;
     fs::create_dir_all(&out)?;
     let mut plan = Plan::default();
     for system in [System::Windows, System::Here] {
@@ -116,6 +116,11 @@ fn make(named: &[String], release: bool, url_base: Option<String>) -> Result<()>
     }
     plan.step("SHA256SUMS", move || sums(&out));
     plan.run()
+}
+
+/// Where packages go. Those of a debug build are for trials: nobody should take one for the other.
+fn directory(release: bool) -> Result<PathBuf> {
+    Ok(cache::target_directory()?.join(if release { "package" } else { "package-debug" }))
 }
 
 impl Kind {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Files, VERSION};
 use crate::machine::{self, Tool};
@@ -14,7 +14,16 @@ use crate::{cache, process};
 
 /// Identifies the product over all its versions; never changes.
 const UPGRADE_CODE: &str = "8B0E0C53-6E0F-4B57-9E3C-6A3D1D5B7F42";
-const WIXL: [Tool; 1] = [Tool { program: "wixl", package: "wixl" }];
+const TOOLS: [Tool; 3] = [
+    Tool { program: "wixl", package: "wixl" },
+    Tool { program: "msibuild", package: "msitools" },
+    Tool { program: "msiinfo", package: "msitools" },
+];
+/// The component of tidegate.exe, to which what is more than files belongs.
+const COMMAND: &str = "Command";
+
+/// What an administrator may say (docs/windows.md).
+const PROPERTIES: [&str; 4] = ["SITE", "NAME", "ACCOUNT", "REMOVEDATA"];
 
 /// A version that is newer than any: what an upgrade is tried with.
 pub(super) const NEXT: &str = "99.0.0";
@@ -40,7 +49,7 @@ pub(super) fn product_code(version: &str) -> String {
 
 /// Makes it.
 pub(super) fn make(files: &Files) -> Result<PathBuf> {
-    machine::require(&WIXL)?;
+    machine::require(&TOOLS)?;
     files.programs_into("bin")?;
     files.papers_into("share")?;
     pack(&files.stage, VERSION, &files.out)
@@ -58,7 +67,42 @@ fn pack(stage: &Path, version: &str, out: &Path) -> Result<PathBuf> {
     process::run_quietly(
         process::command("wixl").args(["--arch", "x64", "--output"]).arg(&out).arg(&source).current_dir(stage),
     )?;
+    complete(&out, stage)?;
     Ok(out)
+}
+
+/// Writes into the package what wixl has no words for, and looks at the result: each of these went wrong unseen once.
+fn complete(package: &Path, stage: &Path) -> Result<()> {
+    // `=-*`: set it for the machine at the installation, take it back at the removal.
+    let environment = format!(
+        "Environment\tName\tValue\tComponent_\r\ns72\tl255\tL255\ts72\r\nEnvironment\tEnvironment\r\n\
+         Path\t=-*Path\t[~];[INSTALLDIR]\t{COMMAND}\r\n"
+    );
+    let table = stage.join("Environment.idt");
+    fs::write(&table, environment)?;
+    process::run_quietly(process::command("msibuild").arg(package).arg("-i").arg(&table))?;
+    let secure = ["WIX_DOWNGRADE_DETECTED", "WIX_UPGRADE_DETECTED"].into_iter().chain(PROPERTIES);
+    let secure = secure.collect::<Vec<_>>().join(";");
+    let action = |name: &str, place: u32| {
+        format!("INSERT INTO `InstallExecuteSequence` (`Action`, `Sequence`) VALUES ('{name}', {place})")
+    };
+    for query in [
+        // An elevated installation started by one who is not elevated is given these properties only.
+        format!("UPDATE `Property` SET `Value` = '{secure}' WHERE `Property` = 'SecureCustomProperties'"),
+        // Within the transaction: an upgrade that fails brings the old version back.
+        "UPDATE `InstallExecuteSequence` SET `Sequence` = 1501 WHERE `Action` = 'RemoveExistingProducts'".to_owned(),
+        action("RemoveEnvironmentStrings", 3300),
+        action("WriteEnvironmentStrings", 5200),
+    ] {
+        process::run_quietly(process::command("msibuild").arg(package).arg("-q").arg(query))?;
+    }
+    let read = |table: &str| process::output(process::command("msiinfo").arg("export").arg(package).arg(table));
+    let (properties, sequence) = (read("Property")?, read("InstallExecuteSequence")?);
+    let row = |table: &str, row: &str| table.lines().any(|line| line.trim_end() == row);
+    ensure!(row(&properties, &format!("SecureCustomProperties\t{secure}")), "properties were not made secure");
+    ensure!(row(&sequence, "RemoveExistingProducts\t\t1501"), "the old version would go outside of the transaction");
+    ensure!(row(&sequence, "InstallInitialize\t\t1500"), "the transaction does not begin where it is expected to");
+    Ok(())
 }
 
 fn source_text(stage: &Path, version: &str) -> Result<String> {
@@ -108,10 +152,12 @@ impl Directory {
     fn list(&self, stage: &Path, id: &str, out: &mut String, components: &mut Vec<String>) -> Result<()> {
         for (name, path) in &self.files {
             let number = components.len();
-            let component = format!("C{number}");
             let source = path.strip_prefix(stage)?.display();
-            // The one that the installer calls has a name of its own.
-            let file = if name == "tidegate.exe" { "COMMAND".to_owned() } else { format!("F{number}") };
+            // The one that the installer calls has names of its own.
+            let (component, file) = match &**name {
+                "tidegate.exe" => (COMMAND.to_owned(), "COMMAND".to_owned()),
+                _ => (format!("C{number}"), format!("F{number}")),
+            };
             writeln!(
                 out,
                 "<Component Id=\"{component}\" Guid=\"*\" Win64=\"yes\"><File Id=\"{file}\" Name=\"{name}\" Source=\"{source}\" \

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{LONG, LOOK, PATIENCE, adapt, flask_site, fresh, linux, package};
+use super::{LONG, LOOK, PATIENCE, adapt, flask_site, fresh, linux};
 use crate::measure::load::Users;
 use crate::package::{VERSION, debian};
 use crate::{cache, machine, process, python, workspace};
@@ -22,9 +22,9 @@ const UNITS: [&str; 3] = ["tidegate-appserver.service", "tidegate-proxy.service"
 const LOAD: Duration = Duration::from_secs(20);
 
 /// Runs the trial.
-pub(super) fn trial() -> Result<()> {
+pub(super) fn trial(packages: &Path) -> Result<()> {
     let place = fresh("deb")?;
-    let deb = package(&format!("tidegate_{VERSION}_amd64.deb"))?;
+    let deb = packages.join(format!("tidegate_{VERSION}_amd64.deb"));
     let tools = ["unshare", "nsenter", "pivot_root", "systemd-analyze", "curl"];
     if !may_boot() || tools.iter().any(|tool| machine::find(tool).is_none()) {
         println!("      no root, systemd or cgroups: only the package's files are tried");
@@ -34,7 +34,7 @@ pub(super) fn trial() -> Result<()> {
     }
     let python = python::for_tests()?;
     let load = load_program()?;
-    let next = debian::make_next(&package(".stage/deb")?, &place)?;
+    let next = debian::make_next(&packages.join(".stage/deb"), &place)?;
     let system = System::boot(&place)?;
     installed(&system, &deb, &python)?;
     upgraded(&system, &next, &load)?;

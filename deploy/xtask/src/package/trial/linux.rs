@@ -8,17 +8,17 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use super::page::{expect, fetch, wait_for};
-use super::{LONG, LOOK, PATIENCE, adapt, flask_site, free_port, fresh, package};
+use super::{LONG, LOOK, PATIENCE, adapt, flask_site, free_port, fresh};
 use crate::{process, python};
 
 /// `pip install`, then the commands in the virtual environment.
-pub(super) fn wheel() -> Result<()> {
+pub(super) fn wheel(packages: &Path) -> Result<()> {
     let place = fresh("venv")?;
     let venv = place.join("venv");
     // With the packages of the tests' environment, Flask among them.
     let tests = python::for_tests()?;
     process::run_quietly(process::command(&tests).args(["-m", "venv"]).arg(&venv))?;
-    let wheel = fs::read_dir(package("")?)?
+    let wheel = fs::read_dir(packages)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.to_string_lossy().contains("manylinux"))
         .context("there is no wheel for this system")?;

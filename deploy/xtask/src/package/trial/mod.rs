@@ -33,7 +33,8 @@ struct Trial {
     shows: &'static str,
     packages: &'static [&'static str],
     is_possible: fn() -> bool,
-    work: fn() -> Result<()>,
+    /// Is given the directory of the packages.
+    work: fn(&Path) -> Result<()>,
 }
 
 const TRIALS: &[Trial] = &[
@@ -42,7 +43,7 @@ const TRIALS: &[Trial] = &[
         shows: "Windows packages, in Wine",
         packages: &["zip", "msi", "wheel-windows"],
         is_possible: crate::windows::possible_here,
-        work: self::windows::packages,
+        work: self::windows::trial,
     },
     #[cfg(unix)]
     Trial {
@@ -86,12 +87,8 @@ pub(crate) fn add_steps(plan: &mut Plan<'_>, release: bool, named: &[String]) {
     let packages: Vec<String> = trials.iter().flat_map(|trial| trial.packages).map(|&name| name.to_owned()).collect();
     plan.step("packages", move || super::make(&packages, release, None));
     for trial in trials {
-        plan.step(trial.shows, trial.work);
+        plan.step(trial.shows, move || (trial.work)(&super::directory(release)?));
     }
-}
-
-fn package(name: &str) -> Result<PathBuf> {
-    Ok(cache::target_directory()?.join("package").join(name))
 }
 
 /// An empty directory of the cache.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::page::{expect, fetch, wait_for};
 use super::transcript::{self, say};
-use super::{FLASK, LONG, PATIENCE, SHORT, adapt, copy_tree, flask_site, free_port, fresh, package};
+use super::{FLASK, LONG, PATIENCE, SHORT, adapt, copy_tree, flask_site, free_port, fresh};
 use crate::package::{VERSION, msi};
 use crate::windows::{self, Prepared, wine};
 use crate::{cache, process, python, workspace};
@@ -19,12 +19,13 @@ use crate::{cache, process, python, workspace};
 const PREFIX: &str = "trial/wine/prefix";
 
 /// Wine, and the drive C: in it.
-struct Windows {
+struct Windows<'a> {
     prepared: Prepared,
     drive: PathBuf,
+    packages: &'a Path,
 }
 
-impl Windows {
+impl Windows<'_> {
     fn quietly(&self, program: &str, args: &[&str]) -> Result<String> {
         let args: Vec<_> = args.iter().map(Into::into).collect();
         process::output(&mut wine::command(&self.prepared.wine, OsStr::new(program), &args)?)
@@ -40,11 +41,17 @@ impl Windows {
         Ok(said)
     }
 
+    /// The machine's PATH, for programs that start from now on.
+    fn path(&self) -> Result<String> {
+        let key = r"HKLM\System\CurrentControlSet\Control\Session Manager\Environment";
+        self.quietly("reg", &["query", key, "/v", "PATH"])
+    }
+
     /// `tidegate doctor` of a site that serves. It may find problems with rights alone: Wine keeps no access lists.
     fn doctor(&self, tidegate: &str, site: &str, set: &str) -> Result<()> {
-        say(&format!("> {tidegate} doctor"));
-        let args = ["--config", site, "doctor", "--name", set].map(Into::into);
-        let output = wine::command(&self.prepared.wine, OsStr::new(tidegate), &args)?.output()?;
+        let args = ["--config", site, "doctor", "--name", set];
+        say(&format!("> {tidegate} {}", args.join(" ")));
+        let output = wine::command(&self.prepared.wine, OsStr::new(tidegate), &args.map(Into::into))?.output()?;
         let said = String::from_utf8_lossy(&output.stdout);
         for line in said.lines() {
             say(&format!("| {}", line.trim_end()));
@@ -79,7 +86,7 @@ impl Windows {
     }
 }
 
-pub(super) fn packages() -> Result<()> {
+pub(super) fn trial(packages: &Path) -> Result<()> {
     let mut prepared = windows::prepare()?;
     // Wine's installer cannot take back what a trial that was cut off has installed by half.
     prepared.wine = prepared.wine.with_new_prefix(PREFIX)?;
@@ -93,10 +100,10 @@ pub(super) fn packages() -> Result<()> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_uppercase();
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
     transcript::replace(format!(r"{host}\{user}"), r"HOST\USER");
-    for directory in [cache::target_directory()?.join("package"), cache::directory()?.join("trial/msi")] {
-        transcript::replace(format!("{}\\", wine::windows_path(&directory)?), "");
+    for directory in [packages, &cache::directory()?.join("trial/msi")] {
+        transcript::replace(format!("{}\\", wine::windows_path(directory)?), "");
     }
-    let windows = Windows { prepared, drive };
+    let windows = Windows { prepared, drive, packages };
     by_msi(&windows)?;
     by_files(&windows, "zip", "Zip")?;
     by_files(&windows, "wheel", "Wheel")?;
@@ -105,11 +112,12 @@ pub(super) fn packages() -> Result<()> {
 }
 
 /// The whole life of an installation by MSI.
-fn by_msi(windows: &Windows) -> Result<()> {
+fn by_msi(windows: &Windows<'_>) -> Result<()> {
     const TIDEGATE: &str = r"C:\Program Files\Tidegate\tidegate.exe";
     let program = windows.drive.join("Program Files/Tidegate/tidegate.exe");
-    windows.msiexec("/i", &package(&msi::file_name(VERSION))?, &[])?;
+    windows.msiexec("/i", &windows.packages.join(msi::file_name(VERSION)), &[])?;
     ensure!(program.is_file(), "the MSI installed no {}", program.display());
+    ensure!(windows.path()?.contains(r"C:\Program Files\Tidegate"), "the MSI put no directory on PATH");
     let (site, port) = windows.site(TIDEGATE, "tidegate-trial", SHORT, flask_site)?;
     let place = windows.drive.join("ProgramData/tidegate-trial");
     let tidegate = |args: &[&str]| windows.run(TIDEGATE, &[&["--config", &site], args].concat());
@@ -128,7 +136,7 @@ fn by_msi(windows: &Windows) -> Result<()> {
     ensure!(windows.drive.join("Program Files/Tidegate/selftest.ps1").is_file(), "the MSI installed no scripts");
 
     let before = fs::read(place.join("tidegate.yaml"))?;
-    let next = msi::make_next(&package(".stage/msi")?, &fresh("msi")?)?;
+    let next = msi::make_next(&windows.packages.join(".stage/msi"), &fresh("msi")?)?;
     // Windows tells the old package that this is an upgrade, and it leaves its services alone (UPGRADINGPRODUCTCODE). Wine
     // does not, so they go, and SITE brings them back.
     windows.msiexec("/i", &next, &[&format!("SITE={site}")])?;
@@ -143,6 +151,7 @@ fn by_msi(windows: &Windows) -> Result<()> {
     ensure!(fetch(port, "/").is_err(), "the site still serves after the removal");
     let directory = windows.drive.join("Program Files/Tidegate");
     ensure!(!directory.exists(), "the removal left {}", directory.display());
+    ensure!(!windows.path()?.contains("Tidegate"), "the removal left its directory on PATH");
     let left = windows.quietly("tasklist", &[])?.to_lowercase();
     ensure!(!left.contains("tidegate") && !left.contains("python"), "the removal left processes: {left}");
     for service in ["TidegateProxy", "TidegateAppserver"] {
@@ -154,7 +163,7 @@ fn by_msi(windows: &Windows) -> Result<()> {
 }
 
 /// A Django site run by files that are just there: from the zip, or from the wheel.
-fn by_files(windows: &Windows, kind: &str, set: &str) -> Result<()> {
+fn by_files(windows: &Windows<'_>, kind: &str, set: &str) -> Result<()> {
     let place = windows.drive.join(format!("tidegate-{kind}"));
     cache::remove(&place)?;
     let (archive, inside) = match kind {
@@ -164,7 +173,10 @@ fn by_files(windows: &Windows, kind: &str, set: &str) -> Result<()> {
     };
     let unpack = fresh(kind)?;
     process::run_quietly(
-        process::command(python::of_machine()?).args(["-m", "zipfile", "-e"]).arg(package(&archive)?).arg(&unpack),
+        process::command(python::of_machine()?)
+            .args(["-m", "zipfile", "-e"])
+            .arg(windows.packages.join(archive))
+            .arg(&unpack),
     )?;
     fs::create_dir_all(&place)?;
     fs::rename(unpack.join(inside), place.join("Scripts")).or_else(|_| copy(&unpack, &place.join("Scripts"), kind))?;
@@ -189,7 +201,7 @@ fn stops(tidegate: &impl Fn(&[&str]) -> Result<String>, port: u16) -> Result<()>
 }
 
 /// A Django project, from `init` to the end of its services.
-fn django(windows: &Windows, program: &str, name: &str, set: &str) -> Result<()> {
+fn django(windows: &Windows<'_>, program: &str, name: &str, set: &str) -> Result<()> {
     let project = workspace::root()?.join("tests/apps/djangosite");
     let python = wine::windows_path(&windows.prepared.python)?;
     let (site, port) = windows.site(program, name, LONG, |place| {
