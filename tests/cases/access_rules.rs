@@ -30,7 +30,7 @@ async fn site(name: &str) -> Running {
         .app("mirror", "mirror:app", &[])
         .file("static/a.txt", "a")
         .set("trusted_proxies", "[127.0.0.1]")
-        .set("hosts", &HOSTS.replace('\n', " "))
+        .set("hosts", HOSTS)
         .start()
         .await
 }

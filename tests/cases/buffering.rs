@@ -109,7 +109,7 @@ async fn a_large_upload_waits_on_the_disk_and_leaves_nothing_there() {
     let mut slow = running.http().await;
     slow.send("POST /digest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n").await;
     slow.send(&body[..900_000]).await;
-    eventually("the upload is on the disk", async || (running.metric(DISK, &[]).await > 700_000.0).then_some(())).await;
+    running.wait_metric_at_least(DISK, &[], 700_000.0).await;
     running.get("/quick").await.assert_text(200, "quick");
     slow.send(&body[900_000..]).await;
     slow.response("POST").await.assert_text(200, &seen(&body));
@@ -120,7 +120,7 @@ async fn a_large_upload_waits_on_the_disk_and_leaves_nothing_there() {
     let mut gone = running.http().await;
     gone.send("POST /digest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n").await;
     gone.send(&body[..500_000]).await;
-    eventually("the upload is on the disk", async || (running.metric(DISK, &[]).await > 300_000.0).then_some(())).await;
+    running.wait_metric_at_least(DISK, &[], 300_000.0).await;
     drop(gone);
     assert_empty(&running).await;
 }
@@ -156,7 +156,7 @@ async fn a_response_over_its_limit_waits_in_the_app_and_arrives_whole() {
     let running = site("limit", "buffer_response: 1MB").start().await;
     let mut slow = running.http().await;
     slow.request("GET", &format!("/large?{LARGE}"), &[], b"").await;
-    eventually("the limit is reached", async || (running.metric(DISK, &[]).await > 800_000.0).then_some(())).await;
+    running.wait_metric_at_least(DISK, &[], 800_000.0).await;
     assert!(running.metric(DISK, &[]).await <= 1_000_000.0);
     running.wait_metric("tidegate_backend_in_flight", &[], 1.0).await;
     assert_large(&slow.response("GET").await, LARGE);

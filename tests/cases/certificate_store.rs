@@ -82,7 +82,7 @@ async fn a_certificate_that_is_not_in_the_store_is_named() {
         .app("shop", "mirror:app", &[])
         .set("certificates", r"[{ store: 'LocalMachine\My', subject: nobody.tidegate.test }]");
     site.write();
-    let checked = tidegate(["--config", &site.config().display().to_string(), "check", "--no-import"]).await;
+    let checked = site.tidegate(&["check", "--no-import"]).await;
     assert_eq!(checked.code, 1, "{checked:?}");
     // A new Wine has no such store yet.
     let said = checked.stdout + &checked.stderr;

@@ -24,17 +24,13 @@ async fn init(site: &Site) -> String {
     written
 }
 
-async fn check(site: &Site) -> tidegate_tests::program::Finished {
-    tidegate(["--config", &site.config().display().to_string(), "check"]).await
-}
-
 #[tokio::test]
 async fn init_writes_a_file_for_flask_that_check_accepts() {
     require("flask").await;
     let site = Site::new("init flask").file("app.py", "from flask import Flask\n\napp = Flask(__name__)\n");
     let written = init(&site).await;
     assert!(written.contains("app:app"), "{written}");
-    let finished = check(&site).await;
+    let finished = site.tidegate(&["check"]).await;
     assert_eq!(finished.code, 0, "{finished:?}");
     // It never writes over a file without being told to.
     let again = tidegate(["init", &site.directory().display().to_string()]).await;
@@ -48,7 +44,7 @@ async fn init_writes_a_file_for_django_that_check_accepts() {
     let site = Site::new("init django").copy(&apps().join("djangosite"), "");
     let written = init(&site).await;
     assert!(written.contains("mysite.wsgi:application"), "{written}");
-    let finished = check(&site).await;
+    let finished = site.tidegate(&["check"]).await;
     assert_eq!(finished.code, 0, "{finished:?}");
 }
 
@@ -57,7 +53,7 @@ async fn check_shows_the_traceback_of_an_app_that_cannot_be_imported() {
     let site = Site::new("check import").file("broken.py", "def deeper():\n    import no_such_module\n\ndeeper()\n");
     let site = site.app("shop", "broken:app", &[]);
     site.write();
-    let finished = check(&site).await;
+    let finished = site.tidegate(&["check"]).await;
     assert_eq!(finished.code, 1, "{finished:?}");
     let said = format!("{}{}", finished.stdout, finished.stderr);
     for text in ["Traceback", "in deeper", "No module named 'no_such_module'", "shop"] {
@@ -72,7 +68,7 @@ async fn check_explains_an_interpreter_that_cannot_be_used() {
     let settings = format!("home = {}\n", gone.display());
     let site = site.file(".venv/pyvenv.cfg", settings).app("shop", "good:app", &[("python", "auto")]);
     site.write();
-    let finished = check(&site).await;
+    let finished = site.tidegate(&["check"]).await;
     assert_eq!(finished.code, 1, "{finished:?}");
     let said = format!("{}{}", finished.stdout, finished.stderr);
     assert!(said.contains("which is not there any more") && said.contains(&gone.display().to_string()), "{said}");
@@ -82,7 +78,7 @@ async fn check_explains_an_interpreter_that_cannot_be_used() {
 async fn check_names_the_interpreter_of_an_app_and_finds_a_place_for_bodies() {
     let site = Site::new("check places").file("file", "").app("shop", "mirror:app", &[]);
     site.write();
-    let finished = check(&site).await;
+    let finished = site.tidegate(&["check"]).await;
     assert_eq!(finished.code, 0, "{finished:?}");
     let said = format!("{}{}", finished.stdout, finished.stderr);
     assert!(said.contains("shop: ok, ") && said.contains(&python().display().to_string()), "{said}");
@@ -90,7 +86,7 @@ async fn check_names_the_interpreter_of_an_app_and_finds_a_place_for_bodies() {
 
     let site = site.set("limits", "{ buffer_dir: file/buffers }");
     site.write();
-    let finished = check(&site).await;
+    let finished = site.tidegate(&["check"]).await;
     assert_eq!(finished.code, 1, "{finished:?}");
     assert!(finished.stdout.contains("limits.buffer_dir"), "{finished:?}");
 }
@@ -99,16 +95,14 @@ async fn check_names_the_interpreter_of_an_app_and_finds_a_place_for_bodies() {
 async fn a_wrong_file_ends_every_program_with_78_and_the_key() {
     let site = Site::new("wrong").app("shop", "mirror:app", &[("threads", "none")]);
     site.write();
-    let config = site.config().display().to_string();
     for arguments in [&["check"][..], &["up"], &["reload"]] {
-        let all = ["--config", &config].into_iter().chain(arguments.iter().copied());
-        let finished = tidegate(all).await;
+        let finished = site.tidegate(arguments).await;
         assert_eq!(finished.code, 78, "{arguments:?}: {finished:?}");
         assert!(finished.stderr.contains("apps.shop.threads"), "{arguments:?}: {finished:?}");
     }
     for name in ["tidegate-proxy", "tidegate-appserver"] {
         let program = tidegate_tests::program::executable(name);
-        let finished = tidegate_tests::program::run(program, ["--config", &config], None, &[]).await;
+        let finished = tidegate_tests::program::run(program, ["--config".into(), site.config()], None, &[]).await;
         assert_eq!(finished.code, 78, "{name}: {finished:?}");
         assert!(finished.stderr.contains("apps.shop.threads"), "{name}: {finished:?}");
     }

@@ -55,7 +55,7 @@ async fn a_server_of_another_account_is_refused() {
     }
     let expected = [format!("process {} of ", squatter.id()), "expected".to_owned()];
 
-    let status = program::tidegate(["--config", &site.config().display().to_string(), "status"]).await;
+    let status = site.tidegate(&["status"]).await;
     assert_eq!(status.code, 1, "{status:?}");
     assert!(expected.iter().all(|text| status.stderr.contains(text)), "{status:?}");
 

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 use tidegate_tests::authority::Authority;
-use tidegate_tests::program::{Finished, tidegate};
+use tidegate_tests::program::Finished;
 #[cfg(target_os = "linux")]
 use tidegate_tests::program::{executable, run};
 use tidegate_tests::{Site, process};
@@ -48,9 +48,7 @@ impl Looked {
 }
 
 async fn doctor(site: &Site, more: &[&str]) -> Looked {
-    let config = site.config().display().to_string();
-    let all = ["--config", &config, "doctor", "--json", "--name", NOBODYS].into_iter().chain(more.iter().copied());
-    Looked::of(tidegate(all).await)
+    Looked::of(site.tidegate(&[&["doctor", "--json", "--name", NOBODYS], more].concat()).await)
 }
 
 fn site(name: &str) -> Site {
@@ -285,11 +283,7 @@ async fn services_are_looked_at_and_apps_are_imported_under_their_account() {
     let site = site("services");
     site.write();
     let set = format!("Dr{}", std::process::id());
-    let config = site.config().display().to_string();
-    let command = async |arguments: &[&str]| {
-        let all = ["--config", &config].into_iter().chain(arguments.iter().copied()).chain(["--name", &set]);
-        tidegate(all.map(str::to_owned)).await
-    };
+    let command = async |arguments: &[&str]| site.tidegate(&[arguments, &["--name", &set]].concat()).await;
     let installed = command(&["service", "install", "--start"]).await;
     let running = command(&["doctor", "--json"]).await;
     let logged = command(&["logs"]).await;

@@ -105,7 +105,7 @@ async fn a_header_has_limits_of_size_and_of_fields() {
     let target = format!("/{}", "a".repeat(20_000));
     let running = site("target", "{}").await;
     let response = running.get(&target).await;
-    assert_eq!((response.status, response.cause().as_deref()), (414, Some("too_large")), "{response:?}");
+    response.assert_failure(414, "too_large");
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_slow_header_is_given_up_and_an_idle_connection_is_closed() {
     let mut connection = running.http().await;
     connection.send("GET / HTTP/1.1\r\nHost: loc").await;
     let response = connection.response("GET").await;
-    assert_eq!((response.status, response.cause().as_deref()), (408, Some("client_timeout")), "{response:?}");
+    response.assert_failure(408, "client_timeout");
     assert!(connection.is_closed_by_server().await);
 
     let mut idle = running.http().await;
@@ -130,7 +130,7 @@ async fn a_slow_body_is_given_up() {
     let mut connection = running.http().await;
     connection.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").await;
     let response = connection.response("POST").await;
-    assert_eq!((response.status, response.cause().as_deref()), (408, Some("client_timeout")), "{response:?}");
+    response.assert_failure(408, "client_timeout");
     // The thread that waited for it is free again.
     assert_eq!(running.get("/").await.status, 200);
     running.wait_metric("tidegate_backend_in_flight", &[("app", "shop")], 0.0).await;

@@ -134,8 +134,7 @@ async fn a_held_interpreter_lock_is_named() {
 async fn top_without_a_site_says_so() {
     let site = Site::new("top nothing").app("shop", "diagnosed:app", &[]);
     site.write();
-    let config = site.config().display().to_string();
-    let finished = tidegate_tests::program::tidegate(["--config", &config, "top"]).await;
+    let finished = site.tidegate(&["top"]).await;
     assert_eq!(finished.code, 1, "{finished:?}");
     assert!(finished.stderr.contains("no Tidegate runs this site"), "{finished:?}");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tidegate_host::{Output, Spawn, Stdin};
 use tidegate_tests::Site;
-use tidegate_tests::program::{Log, executable, tidegate};
+use tidegate_tests::program::{Log, executable};
 use tidegate_tests::wait::eventually;
 
 fn site(name: &str, log: &str) -> Site {
@@ -154,21 +154,20 @@ fn tidegate_log_asides(path: &Path) -> usize {
 async fn a_site_without_a_log_file_is_told_which_key_makes_one() {
     let site = site("logs none", "{ access: off }");
     site.write();
-    let config = site.config().display().to_string();
     // A set of services that nobody has installed.
-    let finished = tidegate(["--config", &config, "logs", "--name", "Nobody"]).await;
+    let finished = site.tidegate(&["logs", "--name", "Nobody"]).await;
     assert_eq!(finished.code, 1, "{finished:?}");
     assert!(finished.stderr.contains("standard error") && finished.stderr.contains("log: { to:"), "{finished:?}");
-    let finished = tidegate(["--config", &config, "logs", "access"]).await;
+    let finished = site.tidegate(&["logs", "access"]).await;
     assert!(finished.stderr.contains("log.access: off"), "{finished:?}");
 
     let mut site = site;
     site.change("log", "{ to: logs/tidegate.log, access: { to: stdout } }");
     site.write();
-    let finished = tidegate(["--config", &config, "logs"]).await;
+    let finished = site.tidegate(&["logs"]).await;
     assert_eq!(finished.code, 1, "{finished:?}");
     assert!(finished.stderr.contains("tidegate-proxy.log") && finished.stderr.contains("next:"), "{finished:?}");
-    let finished = tidegate(["--config", &config, "logs", "access"]).await;
+    let finished = site.tidegate(&["logs", "access"]).await;
     assert!(finished.stderr.contains("log.access.to"), "{finished:?}");
 }
 

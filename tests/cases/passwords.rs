@@ -28,7 +28,7 @@ async fn site(name: &str, users: &str) -> Running {
         .app("mirror", "mirror:app", &[])
         .file("users", users)
         .file("static/a.txt", "a")
-        .set("hosts", &HOSTS.replace('\n', " "))
+        .set("hosts", HOSTS)
         .start()
         .await
 }

@@ -32,7 +32,7 @@ async fn site(name: &str) -> Running {
         .app("mirror", "mirror:app", &[])
         .file("static/a.txt", "a")
         .file("static/sub/index.html", "sub")
-        .set("hosts", &HOSTS.replace('\n', " "))
+        .set("hosts", HOSTS)
         .start()
         .await
 }

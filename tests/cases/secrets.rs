@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tidegate_tests::Site;
-use tidegate_tests::program::{Program, tidegate};
+use tidegate_tests::program::Program;
 
 /// Neither file can be read as what it is, which shows who reads it.
 fn site(name: &str) -> Site {
@@ -14,28 +14,30 @@ fn site(name: &str) -> Site {
     site
 }
 
+/// A program starts, and ends well, when this one file is right.
+async fn starts_with(file: &str, content: &str, program: &'static str, says: &str) {
+    let site = site(program);
+    site.put(file, content);
+    let mut program = Program::start(program, &site.config());
+    program.log.wait(&[says]).await;
+    assert_eq!(program.stop().await.code, Some(0));
+}
+
 #[tokio::test]
 async fn the_proxy_starts_without_the_secrets_of_apps() {
-    let site = site("proxys");
-    site.put("users", "ada:$2b$04$UuTkVsKEU8tgF7tWg/tWBuMgU6lR1n7/VBXLV3ZJWMcmBhMlVxCcO\n");
-    let mut proxy = Program::start("tidegate-proxy", &site.config());
-    proxy.log.wait(&["listening"]).await;
-    assert_eq!(proxy.stop().await.code, Some(0));
+    let users = "ada:$2b$04$UuTkVsKEU8tgF7tWg/tWBuMgU6lR1n7/VBXLV3ZJWMcmBhMlVxCcO\n";
+    starts_with("users", users, "tidegate-proxy", "listening").await;
 }
 
 #[tokio::test]
 async fn the_app_server_starts_without_the_users_of_the_proxy() {
-    let site = site("servers");
-    site.put("secrets.env", "TOKEN=1\n");
-    let mut server = Program::start("tidegate-appserver", &site.config());
-    server.log.wait(&["app server started"]).await;
-    assert_eq!(server.stop().await.code, Some(0));
+    starts_with("secrets.env", "TOKEN=1\n", "tidegate-appserver", "app server started").await;
 }
 
 #[tokio::test]
 async fn a_command_of_the_administrator_reads_both() {
     let site = site("commands");
-    let checked = tidegate(["--config", &site.config().display().to_string(), "check", "--no-import"]).await;
+    let checked = site.tidegate(&["check", "--no-import"]).await;
     assert_eq!(checked.code, 78, "{checked:?}");
     assert!(checked.stderr.contains("secrets.env") && checked.stderr.contains("users"), "{checked:?}");
     // Each program fails for its own.

@@ -137,10 +137,9 @@ async fn the_units_are_what_systemd_accepts() {
     let units = site.path("units");
     std::fs::create_dir(&units).unwrap();
     let directory = units.display().to_string();
-    let config = site.config().display().to_string();
     let account = String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
-    let install = ["--config", &config, "service", "install", "--unit-dir", &directory, "--account", account.trim()];
-    let finished = tidegate_tests::program::tidegate(install).await;
+    let install = ["service", "install", "--unit-dir", &directory, "--account", account.trim()];
+    let finished = site.tidegate(&install).await;
     assert_eq!(finished.code, 0, "{finished:?}");
     let written = ["tidegate-appserver.service", "tidegate-proxy.service", "tidegate-proxy.socket", "tidegate.target"];
     let mut verify = std::process::Command::new("systemd-analyze");

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tidegate_tests::client::frames::{flag, frame, kind, read};
 use tidegate_tests::client::{Connection, End};
-use tidegate_tests::wait::{bounded, eventually};
+use tidegate_tests::wait::bounded;
 use tidegate_tests::{Running, Site};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Between two things that a slow client does.
@@ -76,24 +76,27 @@ async fn a_body_that_drips_over_http2_is_given_up() {
     sender.abort();
 }
 
+/// Reads far too slowly, until that has shown.
+async fn sip_until(reader: &mut (impl AsyncRead + Unpin), cut: impl Future<Output = ()>) {
+    let sip = async {
+        let mut bytes = [0; 512];
+        while reader.read(&mut bytes).await.is_ok_and(|read| read > 0) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::select! {
+        () = sip => panic!("the whole file"),
+        () = cut => {}
+    }
+}
+
 #[tokio::test]
 async fn a_response_that_is_sipped_is_cut() {
     let running = site("sipping", "{ client_timeout: 1s, min_send_rate: 256KiB }").await;
     let mut stream = TcpStream::connect(running.http_address()).await.unwrap();
     stream.write_all(b"GET /files/large HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    let sip = async {
-        let mut bytes = [0; 512];
-        while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    let cut = eventually("the response is cut", async || {
-        (running.metric("tidegate_http_failures_total", &[("cause", "client_timeout")]).await == 1.0).then_some(())
-    });
-    tokio::select! {
-        () = sip => panic!("the whole file"),
-        () = cut => {}
-    }
+    let cut = running.wait_metric("tidegate_http_failures_total", &[("cause", "client_timeout")], 1.0);
+    sip_until(&mut stream, cut).await;
     // Who keeps up gets all of it.
     let response = running.get("/files/large").await;
     assert_eq!((response.status, response.end, response.body.len()), (200, End::Proper, 64 << 20));
@@ -108,19 +111,8 @@ async fn a_connection_with_http2_that_is_sipped_from_is_cut() {
     let large = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/files/large")];
     frames.headers(1, &large, true).await;
     let (_writer, mut reader) = frames.split();
-    let sip = async {
-        let mut bytes = [0; 512];
-        while reader.read(&mut bytes).await.is_ok_and(|read| read > 0) {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    let cut = eventually("the connection is cut", async || {
-        (running.metric("tidegate_http2_ended_total", &[("reason", "stalled")]).await == 1.0).then_some(())
-    });
-    tokio::select! {
-        () = sip => panic!("the whole file"),
-        () = cut => {}
-    }
+    let cut = running.wait_metric("tidegate_http2_ended_total", &[("reason", "stalled")], 1.0);
+    sip_until(&mut reader, cut).await;
     let response = running.http2().await.get("/files/large").await;
     assert_eq!((response.status, response.end, response.body.len()), (200, End::Proper, 64 << 20));
 }

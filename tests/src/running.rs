@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::client::frames::Frames;
 use crate::client::{Connection, Http2, Response, Tls};
 use crate::metrics::{self, Sample};
-use crate::program::{Finished, Program, tidegate};
+use crate::program::{Finished, Program};
 use crate::site::Site;
 use crate::wait::{bounded, eventually};
 
@@ -237,10 +237,7 @@ impl Running {
 
     /// `tidegate --config FILE ...`
     pub async fn tidegate(&self, arguments: &[&str]) -> Finished {
-        let config = self.site.config();
-        let mut all = vec!["--config".to_owned(), config.display().to_string()];
-        all.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        tidegate(all).await
+        self.site.tidegate(arguments).await
     }
 
     /// Stops both, as `tidegate up` does: the proxy first, so that no request meets a missing app.

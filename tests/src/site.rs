@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::program::python;
+use crate::program::{Finished, python, tidegate};
 use crate::running::Running;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -63,7 +63,7 @@ impl Site {
         self.apps.push((name.to_owned(), all));
     }
 
-    /// Sets a top-level key; the value is YAML on one line.
+    /// Sets a top-level key; the value is YAML in braces or brackets, or on one line.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.change(key, value);
         self
@@ -72,7 +72,7 @@ impl Site {
     /// See [`Site::set`].
     pub fn change(&mut self, key: &str, value: &str) {
         self.keys.retain(|(known, _)| known != key);
-        self.keys.push((key.to_owned(), value.to_owned()));
+        self.keys.push((key.to_owned(), value.replace('\n', " ")));
     }
 
     /// Puts a file into the site's directory.
@@ -130,6 +130,12 @@ impl Site {
     /// Writes the site file.
     pub fn write(&self) {
         std::fs::write(self.config(), self.yaml()).unwrap();
+    }
+
+    /// `tidegate --config FILE ...`
+    pub async fn tidegate(&self, arguments: &[&str]) -> Finished {
+        let config = self.config().display().to_string();
+        tidegate(["--config", &config].iter().chain(arguments).copied()).await
     }
 
     /// Writes the site file, starts the pair and waits until every app is ready.

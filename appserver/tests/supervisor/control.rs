@@ -4,7 +4,7 @@ use tidegate_appserver::RunError;
 use tidegate_contract::WorkerPhase::Ready;
 use tidegate_contract::{FromServer, ProxyReport, Role, ToServer};
 
-use crate::harness::{RunningServer, TestSite};
+use crate::harness::{RunningServer, TestSite, one_worker};
 
 #[tokio::test]
 async fn a_second_app_server_for_the_same_site_is_refused() {
@@ -29,10 +29,7 @@ async fn a_peer_of_another_protocol_is_told_and_refused() {
 
 #[tokio::test]
 async fn a_newer_proxy_replaces_an_older_one() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut older = server.connect(Role::Proxy).await;
-    older.until_phases(&[(1, Ready)]).await;
+    let (_site, server, mut older) = one_worker("processes: 1").await;
     let mut newer = server.connect(Role::Proxy).await;
     newer.until_phases(&[(1, Ready)]).await;
     while older.hear().await.is_some() {}
@@ -42,10 +39,7 @@ async fn a_newer_proxy_replaces_an_older_one() {
 
 #[tokio::test]
 async fn a_command_sees_apps_workers_and_the_proxy() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (_site, server, mut proxy) = one_worker("processes: 1").await;
     let report = ProxyReport { pid: 42, ..ProxyReport::default() };
     proxy.say(&ToServer::Report(report.clone())).await;
     let mut command = server.connect(Role::Command).await;

@@ -156,6 +156,15 @@ impl RunningServer {
     }
 }
 
+/// A site with these settings whose one worker is ready, and a proxy that knows it.
+pub(crate) async fn one_worker(settings: &str) -> (TestSite, RunningServer, Peer) {
+    let site = TestSite::new(settings);
+    let server = RunningServer::start(&site);
+    let mut proxy = server.connect(Role::Proxy).await;
+    proxy.until_phases(&[(1, WorkerPhase::Ready)]).await;
+    (site, server, proxy)
+}
+
 /// A proxy or a command.
 pub(crate) struct Peer {
     lines: Lines<ReadHalf<LocalStream>>,

@@ -4,7 +4,7 @@ use tidegate_contract::WorkerPhase::{Draining, Ready};
 use tidegate_contract::{FromServer, Role, ToServer};
 use tidegate_host::Signal;
 
-use crate::harness::{Peer, RunningServer, TestSite, phases};
+use crate::harness::{Peer, RunningServer, TestSite, one_worker, phases};
 
 async fn done(command: &mut Peer) -> (Vec<String>, Option<String>) {
     let mut progress = Vec::new();
@@ -30,10 +30,7 @@ async fn prepare(proxy: &mut Peer, error: Option<&str>) -> (u64, String) {
 
 #[tokio::test]
 async fn a_reload_commits_new_workers_and_drains_the_old_ones() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (site, server, mut proxy) = one_worker("processes: 1").await;
     site.configure("processes: 2");
     let mut command = server.connect(Role::Command).await;
     command.say(&ToServer::Reload).await;
@@ -60,10 +57,7 @@ async fn a_reload_commits_new_workers_and_drains_the_old_ones() {
 
 #[tokio::test]
 async fn a_reload_whose_app_fails_to_import_changes_nothing() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (site, server, mut proxy) = one_worker("processes: 1").await;
     site.behave("import_error");
     let mut command = server.connect(Role::Command).await;
     command.say(&ToServer::Reload).await;
@@ -79,10 +73,7 @@ async fn a_reload_whose_app_fails_to_import_changes_nothing() {
 
 #[tokio::test]
 async fn a_reload_that_the_proxy_refuses_starts_no_worker() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (site, server, mut proxy) = one_worker("processes: 1").await;
     proxy.say(&ToServer::Reload).await;
     let (reload, _) = prepare(&mut proxy, Some("no such certificate")).await;
     assert_eq!(proxy.hear_other().await, FromServer::Abort { reload });
@@ -106,10 +97,7 @@ async fn a_bad_file_changes_nothing() {
 
 #[tokio::test]
 async fn a_second_reload_is_refused_while_one_runs() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (_site, server, mut proxy) = one_worker("processes: 1").await;
     server.signals.send(Signal::Reload).await.unwrap();
     // It runs now, until this proxy answers.
     let FromServer::Prepare { reload, .. } = proxy.hear_other().await else { panic!("expected a prepare") };
@@ -124,10 +112,7 @@ async fn a_second_reload_is_refused_while_one_runs() {
 
 #[tokio::test]
 async fn a_proxy_that_leaves_during_a_reload_ends_it() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (_site, server, mut proxy) = one_worker("processes: 1").await;
     let mut command = server.connect(Role::Command).await;
     command.say(&ToServer::Reload).await;
     assert!(matches!(proxy.hear_other().await, FromServer::Prepare { .. }));
@@ -139,10 +124,7 @@ async fn a_proxy_that_leaves_during_a_reload_ends_it() {
 
 #[tokio::test]
 async fn stopping_ends_a_reload() {
-    let site = TestSite::new("start_timeout: 10m");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (site, server, proxy) = one_worker("start_timeout: 10m").await;
     drop(proxy);
     site.behave("hang");
     let mut command = server.connect(Role::Command).await;

@@ -4,7 +4,7 @@ use tidegate_appserver::check_imports;
 use tidegate_contract::WorkerPhase::{Draining, Ready, Unresponsive};
 use tidegate_contract::{AppPhase, FromServer, Role, ToServer};
 
-use crate::harness::{RunningServer, TestSite, fake_worker, is_alive, signal};
+use crate::harness::{RunningServer, TestSite, fake_worker, is_alive, one_worker, signal};
 
 #[tokio::test]
 async fn a_killed_worker_is_replaced_and_counted() {
@@ -61,10 +61,7 @@ async fn starts_that_fail_otherwise_say_why() {
 
 #[tokio::test]
 async fn a_frozen_worker_gets_no_requests_and_is_replaced() {
-    let site = TestSite::new("heartbeat_timeout: 2s");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (_site, server, mut proxy) = one_worker("heartbeat_timeout: 2s").await;
     let pid = proxy.worker(1).pid;
     signal("STOP", pid);
     proxy.until_phases(&[(1, Unresponsive)]).await;
@@ -80,10 +77,7 @@ async fn a_frozen_worker_gets_no_requests_and_is_replaced() {
 
 #[tokio::test]
 async fn a_condemned_worker_leaves_when_its_replacement_is_ready_and_the_proxy_has_drained_it() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (site, server, mut proxy) = one_worker("processes: 1").await;
     site.order(r#"{"type":"condemned","returned":false}"#);
     signal("USR1", proxy.worker(1).pid);
     proxy.until_phases(&[(1, Draining), (2, Ready)]).await;
@@ -97,10 +91,7 @@ async fn a_condemned_worker_leaves_when_its_replacement_is_ready_and_the_proxy_h
 
 #[tokio::test]
 async fn a_freed_slot_is_passed_on_to_the_proxy() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (site, server, mut proxy) = one_worker("processes: 1").await;
     site.order(r#"{"type":"slot_back","dispatch":7}"#);
     signal("USR1", proxy.worker(1).pid);
     let expected = FromServer::SlotBack { app: "shop".to_owned(), generation: 1, dispatch: 7 };
@@ -111,10 +102,7 @@ async fn a_freed_slot_is_passed_on_to_the_proxy() {
 
 #[tokio::test]
 async fn stopping_waits_for_the_proxy_to_drain() {
-    let site = TestSite::new("processes: 1");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (site, server, mut proxy) = one_worker("processes: 1").await;
     let pid = proxy.worker(1).pid;
     server.signals.send(tidegate_host::Signal::Stop).await.unwrap();
     proxy.until_phases(&[(1, Draining)]).await;
@@ -127,10 +115,7 @@ async fn stopping_waits_for_the_proxy_to_drain() {
 
 #[tokio::test]
 async fn stopping_twice_does_not_wait() {
-    let site = TestSite::new("drain_timeout: 10m");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (site, server, mut proxy) = one_worker("drain_timeout: 10m").await;
     let pid = proxy.worker(1).pid;
     server.signals.send(tidegate_host::Signal::Stop).await.unwrap();
     proxy.until_phases(&[(1, Draining)]).await;
@@ -149,10 +134,7 @@ fn is_zombie(pid: u32) -> bool {
 
 #[tokio::test]
 async fn a_drain_that_takes_too_long_is_ended() {
-    let site = TestSite::new("drain_timeout: 200ms");
-    let server = RunningServer::start(&site);
-    let mut proxy = server.connect(Role::Proxy).await;
-    proxy.until_phases(&[(1, Ready)]).await;
+    let (site, server, _proxy) = one_worker("drain_timeout: 200ms").await;
     server.stop().await;
     assert_eq!(site.noted("stops"), [r#"{"type":"stop","drain_ms":0}"#]);
 }

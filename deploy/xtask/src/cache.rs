@@ -60,38 +60,37 @@ pub(crate) fn lock_file(name: &str) -> Result<File> {
 /// Provides the part `name`, made for `version`: at once when its stamp matches, else by calling `make` with an empty
 /// temporary directory that then takes the part's place.
 pub(crate) fn provide(name: &str, version: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let place = directory()?.join(name);
-    if is_current(&place, version) {
-        return Ok(place);
-    }
-    let _lock = lock(name)?;
-    if is_current(&place, version) {
-        return Ok(place);
-    }
-    let unfinished = place.with_file_name(format!(".{}.unfinished", file_name(&place)));
-    remove(&unfinished)?;
-    fs::create_dir_all(&unfinished)?;
-    make(&unfinished)?;
-    fs::write(unfinished.join(STAMP), version)?;
-    remove(&place)?;
-    fs::rename(&unfinished, &place).with_context(|| format!("failed to put {} in place", place.display()))?;
-    Ok(place)
+    stamped(name, version, |place| {
+        let unfinished = place.with_file_name(format!(".{}.unfinished", file_name(place)));
+        remove(&unfinished)?;
+        fs::create_dir_all(&unfinished)?;
+        make(&unfinished)?;
+        fs::write(unfinished.join(STAMP), version)?;
+        remove(place)?;
+        fs::rename(&unfinished, place).with_context(|| format!("failed to put {} in place", place.display()))
+    })
 }
 
 /// Like [`provide`] for things that know their own path and cannot be renamed (virtual environments): made in place,
 /// stamped last, and thrown away first when the stamp is missing.
 pub(crate) fn provide_in_place(name: &str, version: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    stamped(name, version, |place| {
+        remove(place)?;
+        make(place)?;
+        Ok(fs::write(place.join(STAMP), version)?)
+    })
+}
+
+/// The place of this part, after `put` has put it there if its stamp is another. One process at a time puts it.
+fn stamped(name: &str, version: &str, put: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let place = directory()?.join(name);
     if is_current(&place, version) {
         return Ok(place);
     }
     let _lock = lock(name)?;
-    if is_current(&place, version) {
-        return Ok(place);
+    if !is_current(&place, version) {
+        put(&place)?;
     }
-    remove(&place)?;
-    make(&place)?;
-    fs::write(place.join(STAMP), version)?;
     Ok(place)
 }
 

@@ -56,8 +56,8 @@ impl Systemd {
         site.write();
         let units = site.path("units");
         std::fs::create_dir(&units).unwrap();
-        let (config, directory) = (site.config().display().to_string(), units.display().to_string());
-        let finished = program::tidegate(["--config", &config, "service", "install", "--unit-dir", &directory]).await;
+        let directory = units.display().to_string();
+        let finished = site.tidegate(&["service", "install", "--unit-dir", &directory]).await;
         assert_eq!(finished.code, 0, "{finished:?}");
         let notify_path = std::env::temp_dir().join(format!("tgs{}-{}", std::process::id(), addresses[0].port()));
         let notify = UnixDatagram::bind(&notify_path).unwrap();

@@ -10,8 +10,8 @@ use crate::raw::{Node, Table};
 
 /// Keys of a route that are about its files.
 pub(crate) const KEYS: &[&str] = &[
-    "internal",
     "index",
+    "internal",
     "suffixes",
     "fallback",
     "listing",

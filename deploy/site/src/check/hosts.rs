@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::check::apps::Apps;
+use crate::check::keys::joined;
 use crate::check::paths::Base;
-use crate::check::rules::{RULES, with_rules};
+use crate::check::rules::RULES;
 use crate::check::{LONGEST, SHORTEST, files, limits, maintenance, names, redirects, rules};
 use crate::checked::{AppRoute, Limits, Mount, Priority, Route, Rules, Target, VirtualHost};
 use crate::raw::{Node, Table};
@@ -14,33 +15,17 @@ use crate::{defaults, suggest, syntax};
 /// Keys of a host beside its rules.
 pub(crate) const OWN_HOST: &[&str] =
     &["names", "aliases", "redirects", "rewrites", "routes", "maintenance", "maintenance_allow"];
-/// Keys of a route beside its rules.
-pub(crate) const OWN_ROUTE: &[&str] = &[
-    "path",
-    "redirect",
-    "files",
-    "index",
-    "internal",
-    "suffixes",
-    "fallback",
-    "listing",
-    "hidden",
-    "precompressed",
-    "cache_control",
-    "types",
-    "charset",
-    "app",
-    "request_timeout",
-    "max_body",
-    "mount",
-    "buffering",
-    "priority",
-];
-const HOST: &[&str] = &with_rules::<{ OWN_HOST.len() + RULES.len() }>(OWN_HOST);
-const ROUTE: &[&str] = &with_rules::<{ OWN_ROUTE.len() + RULES.len() }>(OWN_ROUTE);
-
 /// Keys of a route that are about its app.
 const APP_KEYS: &[&str] = &["request_timeout", "max_body", "mount", "buffering", "priority"];
+/// Keys of a route beside its rules.
+pub(crate) const OWN_ROUTE: &[&str] = &joined::<{ 4 + files::KEYS.len() + APP_KEYS.len() }>(&[
+    &["path", "redirect", "files"],
+    files::KEYS,
+    &["app"],
+    APP_KEYS,
+]);
+const HOST: &[&str] = &joined::<{ OWN_HOST.len() + RULES.len() }>(&[OWN_HOST, RULES]);
+const ROUTE: &[&str] = &joined::<{ OWN_ROUTE.len() + RULES.len() }>(&[OWN_ROUTE, RULES]);
 
 const ROUTES: &str = "a list of { path: /, app: NAME } or { path: /static, files: DIRECTORY }";
 const PATH: &str = "a path such as / or /static";

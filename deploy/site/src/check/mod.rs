@@ -9,6 +9,7 @@ mod diagnosis;
 mod environment;
 mod files;
 mod hosts;
+mod keys;
 mod limits;
 mod listeners;
 mod log;

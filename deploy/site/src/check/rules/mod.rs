@@ -60,14 +60,3 @@ pub(crate) fn read(table: &Table<'_>, inherited: &Rules, place: &str, base: &Bas
         basic_auth: basic_auth?,
     })
 }
-
-/// The own keys of a table and those of all rules, in one list.
-pub(crate) const fn with_rules<const N: usize>(own: &[&'static str]) -> [&'static str; N] {
-    let mut all = [""; N];
-    let mut index = 0;
-    while index < N {
-        all[index] = if index < own.len() { own[index] } else { RULES[index - own.len()] };
-        index += 1;
-    }
-    all
-}
