@@ -6,7 +6,8 @@
     Makes a small site in a directory of its own, installs services of its own for it, and looks at accounts, access lists, named
     pipes, recovery, event log, ports, static files, certificates of the machine's store and the drain. Each line of the report
     says what was tried, what was expected, what was found, and PASS, FAIL or SKIPPED with a reason. Everything that it made is
-    removed at the end. It is the right-hand column of the table in docs/windows.md. Run it as administrator, on a machine where nothing depends on Tidegate yet.
+    removed at the end. It is the right-hand column of the table in docs/windows.md. Run it as administrator, on a
+    machine where nothing depends on Tidegate yet.
 .PARAMETER Python
     A 64-bit python.exe of CPython 3.9 or newer, installed for all users; that of a virtual environment tries the redirector too.
 .PARAMETER Tidegate

@@ -5,8 +5,10 @@
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::sys;
+use crate::{ServiceState, StartType};
 
 /// The account that this process runs under.
 pub fn own_account() -> String {
@@ -34,14 +36,52 @@ pub fn excluded_ports() -> Vec<RangeInclusive<u16>> {
     sys::machine::excluded_ports()
 }
 
-/// Whether the clock is kept by another one, where the system tells without asking others.
-pub fn is_clock_synchronised() -> Option<bool> {
-    sys::machine::is_clock_synchronised()
+/// What keeps the clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clock {
+    /// The kernel of Linux, steered by a time service or not.
+    Kernel {
+        /// Whether it was told that nobody steers it.
+        is_unsynchronised: bool,
+        /// By how much it may be wrong, by its own account.
+        error: Duration,
+    },
+    /// The time service of Windows (W32Time).
+    Service(TimeService),
 }
 
-/// Whether the system usually has a scanner that looks into every file when it is opened.
-pub fn scans_files() -> bool {
-    sys::machine::SCANS_FILES
+/// The time service of Windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeService {
+    /// What it does.
+    pub state: ServiceState,
+    /// How it is started.
+    pub start: Option<StartType>,
+    /// Where it takes the time from: `NTP`, `NT5DS` (the domain), `AllSync`, `NoSync`.
+    pub source: Option<String>,
+    /// The servers of `NTP`, `time.windows.com,0x9`.
+    pub servers: Option<String>,
+}
+
+/// What keeps the clock. No other machine is asked.
+pub fn clock() -> io::Result<Clock> {
+    sys::machine::clock()
+}
+
+/// The scanner of Windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defender {
+    /// Whether it looks into files when they are opened.
+    pub scans: bool,
+    /// Files and directories that it leaves out, or why that cannot be known.
+    pub paths: Result<Vec<String>, String>,
+    /// Programs whose files it leaves out.
+    pub processes: Result<Vec<String>, String>,
+}
+
+/// The system's scanner. `None` where it has none of its own (Linux).
+pub fn defender() -> Option<Defender> {
+    sys::machine::defender()
 }
 
 /// Whether an account may read a file or directory, or write to it; `None` where that cannot be told for sure. Linux tells
@@ -60,11 +100,13 @@ pub fn grant_command(path: &Path, account: &str, write: bool) -> String {
     sys::machine::grant_command(path, account, write)
 }
 
-/// The firewall of Windows, as the registry has it.
+/// The firewall of Windows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Firewall {
-    /// Names of the profiles in which it is on.
+    /// Names of the profiles in which it is on: `domain`, `private`, `public`.
     pub on: Vec<String>,
+    /// Names of the profiles that apply now, if the system tells.
+    pub active: Option<Vec<String>>,
     /// Its rules, `v2.31|Action=Allow|Active=TRUE|Dir=In|...`.
     pub rules: Vec<String>,
 }

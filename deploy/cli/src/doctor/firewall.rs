@@ -1,4 +1,5 @@
-//! Whether the firewall of Windows lets clients in, by its rules in the registry. Where they cannot be read it says so.
+//! Whether the firewall of Windows lets clients in, by its rules in the registry and the profiles that are active. What cannot be
+//! read is said to be unknown.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,8 +7,9 @@ use std::path::Path;
 use tidegate_host::machine::Firewall;
 use tidegate_site::Site;
 
+use super::windows_path::is_same;
 use crate::failure::Failure;
-use crate::finding::Report;
+use crate::finding::{Finding, Report, Verdict};
 use crate::up::program;
 
 const TOPIC: &str = "firewall";
@@ -32,48 +34,110 @@ pub(super) fn look(site: &Site, report: &mut Report) -> Result<(), Failure> {
         report.good(TOPIC, "no listener can be reached from other machines");
     }
     for address in outside {
-        let port = address.port();
-        match judge(&firewall, &program, port) {
-            Judgement::Off => report.good(TOPIC, format_args!("off: everybody reaches port {port}")),
-            Judgement::Allowed => report.good(TOPIC, format_args!("lets clients in to port {port}")),
-            Judgement::Blocked(rule) => report.problem(
-                TOPIC,
-                format_args!("the rule {rule:?} keeps clients from port {port}"),
-                "remove or disable that rule (wf.msc): it goes before any that allows",
-            ),
-            Judgement::NotAllowed => report.warning(
-                TOPIC,
-                format_args!("no rule lets clients of other machines in to port {port}"),
-                format_args!(
-                    "as administrator: New-NetFirewallRule -DisplayName 'Tidegate {port}' -Direction Inbound -Action Allow \
-                     -Protocol TCP -LocalPort {port} -Program '{}' (docs/firewall.md)",
-                    program.display()
-                ),
-            ),
+        for (judgement, scope) in judge_all(&firewall, &program, address.port()) {
+            report.add(finding(&judgement, &scope, &program, address.port()));
         }
     }
     Ok(())
 }
+
+/// What the firewall tells apart.
+const PROFILES: [&str; 3] = ["domain", "private", "public"];
 
 #[derive(Debug, PartialEq, Eq)]
 enum Judgement {
     Off,
     Allowed,
     NotAllowed,
+    /// A rule would allow it in other profiles: its name, and which they are.
+    Elsewhere(String, String),
     Blocked(String),
 }
 
-/// The rules' verdict about one port; a rule that blocks goes before those that allow.
-fn judge(firewall: &Firewall, program: &Path, port: u16) -> Judgement {
-    if firewall.on.is_empty() {
+/// The profiles that a judgement is about.
+#[derive(Debug, PartialEq, Eq)]
+struct Scope {
+    text: String,
+    /// Whether clients meet it now.
+    is_active: bool,
+}
+
+/// The verdicts about one port: of the profiles that are active, and where the system does not tell these, of all.
+fn judge_all(firewall: &Firewall, program: &Path, port: u16) -> Vec<(Judgement, Scope)> {
+    let active = firewall.active.as_ref().filter(|active| !active.is_empty());
+    let profiles: Vec<&str> =
+        active.map_or_else(|| PROFILES.to_vec(), |active| active.iter().map(String::as_str).collect());
+    let mut groups: Vec<(Judgement, Vec<&str>)> = Vec::new();
+    for profile in profiles {
+        let judgement = judge(firewall, program, port, profile);
+        match groups.iter_mut().find(|(known, _)| *known == judgement) {
+            Some((_, of)) => of.push(profile),
+            None => groups.push((judgement, vec![profile])),
+        }
+    }
+    let is_one = groups.len() == 1;
+    let scope = |of: Vec<&str>| match (active.is_some(), is_one) {
+        (true, _) => Scope { text: format!("in the active profile ({})", of.join(", ")), is_active: true },
+        (false, true) => Scope { text: "in every profile".to_owned(), is_active: true },
+        (false, false) => {
+            let text = format!("in the profile {}; which is active is unknown", of.join(", "));
+            Scope { text, is_active: false }
+        }
+    };
+    groups.into_iter().map(|(judgement, of)| (judgement, scope(of))).collect()
+}
+
+fn finding(judgement: &Judgement, scope: &Scope, program: &Path, port: u16) -> Finding {
+    let Scope { text: scope, is_active } = scope;
+    let (verdict, text, next) = match judgement {
+        Judgement::Off => (Verdict::Good, format!("off {scope}: everybody reaches port {port}"), String::new()),
+        Judgement::Allowed => (Verdict::Good, format!("lets clients in to port {port} {scope}"), String::new()),
+        Judgement::Blocked(rule) => (
+            Verdict::Problem,
+            format!("the rule {rule:?} keeps clients from port {port} {scope}"),
+            "remove or disable that rule (wf.msc): it goes before any that allows".to_owned(),
+        ),
+        Judgement::NotAllowed => (
+            Verdict::Warning,
+            format!("no rule lets clients of other machines in to port {port} {scope}"),
+            format!(
+                "as administrator: New-NetFirewallRule -DisplayName 'Tidegate {port}' -Direction Inbound -Action Allow -Protocol \
+                 TCP -LocalPort {port} -Program '{}' (docs/firewall.md)",
+                program.display()
+            ),
+        ),
+        Judgement::Elsewhere(rule, profiles) => (
+            Verdict::Warning,
+            format!("no rule lets clients in to port {port} {scope}: {rule:?} is for {profiles} alone"),
+            format!(
+                "`Set-NetConnectionProfile -NetworkCategory Private` if the network was taken for another kind, or as \
+                 administrator: Set-NetFirewallRule -DisplayName '{rule}' -Profile Any (docs/firewall.md)"
+            ),
+        ),
+    };
+    let (verdict, next) = match verdict {
+        Verdict::Good => (verdict, None),
+        _ if *is_active => (verdict, Some(next)),
+        _ => (Verdict::Warning, Some(format!("see which is (`Get-NetConnectionProfile`); if it is this one: {next}"))),
+    };
+    Finding { verdict, topic: TOPIC.to_owned(), text, next }
+}
+
+/// The rules' verdict about one port in one profile; a rule that blocks goes before those that allow.
+fn judge(firewall: &Firewall, program: &Path, port: u16, profile: &str) -> Judgement {
+    if !firewall.on.iter().any(|on| on == profile) {
         return Judgement::Off;
     }
-    let rules = firewall.rules.iter().map(|rule| Rule(rule)).filter(|rule| rule.concerns(program, port));
     let mut judgement = Judgement::NotAllowed;
-    for rule in rules {
-        match rule.value("Action") {
-            Some("Block") => return Judgement::Blocked(rule.value("Name").unwrap_or_default().to_owned()),
-            Some("Allow") => judgement = Judgement::Allowed,
+    for rule in firewall.rules.iter().map(|rule| Rule(rule)).filter(|rule| rule.concerns(program, port)) {
+        let name = || rule.value("Name").unwrap_or_default().to_owned();
+        match (rule.value("Action"), rule.is_for(profile)) {
+            (Some("Block"), true) => return Judgement::Blocked(name()),
+            (Some("Allow"), true) => judgement = Judgement::Allowed,
+            (Some("Allow"), false) if judgement == Judgement::NotAllowed => {
+                let others: Vec<String> = rule.values("Profile").map(str::to_lowercase).collect();
+                judgement = Judgement::Elsewhere(name(), others.join(", "));
+            }
             _ => {}
         }
     }
@@ -90,6 +154,11 @@ impl<'a> Rule<'a> {
 
     fn value(&self, key: &str) -> Option<&'a str> {
         self.values(key).next()
+    }
+
+    /// Whether it applies in a profile: in those that it names, or in all.
+    fn is_for(&self, profile: &str) -> bool {
+        self.value("Profile").is_none() || self.values("Profile").any(|of| of.eq_ignore_ascii_case(profile))
     }
 
     /// Whether it is an active one for connections to this port of this program.
@@ -117,18 +186,6 @@ fn covers(text: &str, port: u16) -> bool {
     }
 }
 
-/// Windows' paths know no case; `%ProgramFiles%` and the like stand for what they do in this process.
-fn is_same(app: &str, program: &Path) -> bool {
-    let mut expanded = app.to_owned();
-    if let Some((name, rest)) = app.strip_prefix('%').and_then(|text| text.split_once('%'))
-        && let Ok(value) = std::env::var(name)
-    {
-        expanded = format!("{value}{rest}");
-    }
-    let plain = |path: &str| path.trim_start_matches(r"\\?\").to_lowercase();
-    plain(&expanded) == plain(&program.to_string_lossy())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,25 +196,97 @@ mod tests {
         let ours = r"v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=443|App=C:\program files\tidegate\TIDEGATE-PROXY.exe|Name=T|";
         let range = "v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=80|LPort=440-450|Name=Web|";
         let blocking = "v2.31|Action=Block|Active=TRUE|Dir=In|Name=No|";
-        let off = Firewall::default();
-        let on = |rules: &[&str]| Firewall {
-            on: vec!["public".to_owned()],
-            rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
-        };
-        for (firewall, expected) in [
-            (off, Judgement::Off),
-            (on(&[]), Judgement::NotAllowed),
-            (on(&[ours]), Judgement::Allowed),
-            (on(&[range]), Judgement::Allowed),
-            (on(&[ours, blocking]), Judgement::Blocked("No".to_owned())),
-            (on(&[&ours.replace("TRUE", "FALSE")]), Judgement::NotAllowed),
-            (on(&[&ours.replace("Dir=In", "Dir=Out")]), Judgement::NotAllowed),
-            (on(&[&ours.replace("Protocol=6", "Protocol=17")]), Judgement::NotAllowed),
-            (on(&[&ours.replace("LPort=443", "LPort=444")]), Judgement::NotAllowed),
-            (on(&[&ours.replace("PROXY", "OTHER")]), Judgement::NotAllowed),
-            (on(&[&format!("{range}Svc=W3SVC|")]), Judgement::NotAllowed),
+        let block_public = "v2.31|Action=Block|Active=TRUE|Dir=In|Profile=Public|Name=Not here|";
+        let private = range.replace("Dir=In", "Dir=In|Profile=Domain|Profile=Private");
+        let elsewhere = || Judgement::Elsewhere("Web".to_owned(), "domain, private".to_owned());
+        for (rules, profile, expected) in [
+            (&[][..], "domain", Judgement::Off),
+            (&[], "public", Judgement::NotAllowed),
+            (&[ours], "public", Judgement::Allowed),
+            (&[range], "private", Judgement::Allowed),
+            (&[ours, blocking], "public", Judgement::Blocked("No".to_owned())),
+            (&[ours, block_public], "public", Judgement::Blocked("Not here".to_owned())),
+            (&[ours, block_public], "private", Judgement::Allowed),
+            (&[&private], "private", Judgement::Allowed),
+            (&[&private], "public", elsewhere()),
+            (&[&private, ours], "public", Judgement::Allowed),
+            (&[ours, &private], "public", Judgement::Allowed),
+            (&[&ours.replace("TRUE", "FALSE")], "public", Judgement::NotAllowed),
+            (&[&ours.replace("Dir=In", "Dir=Out")], "public", Judgement::NotAllowed),
+            (&[&ours.replace("Protocol=6", "Protocol=17")], "public", Judgement::NotAllowed),
+            (&[&ours.replace("LPort=443", "LPort=444")], "public", Judgement::NotAllowed),
+            (&[&ours.replace("PROXY", "OTHER")], "public", Judgement::NotAllowed),
+            (&[&format!("{range}Svc=W3SVC|")], "public", Judgement::NotAllowed),
         ] {
-            assert_eq!(judge(&firewall, program, 443), expected, "{firewall:?}");
+            assert_eq!(judge(&firewall(None, rules), program, 443, profile), expected, "{rules:?} {profile}");
         }
+    }
+
+    /// On but for domains.
+    fn firewall(active: Option<&[&str]>, rules: &[&str]) -> Firewall {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Firewall { on: owned(&["private", "public"]), active: active.map(owned), rules: owned(rules) }
+    }
+
+    #[test]
+    fn only_the_active_profile_counts_where_it_is_known() {
+        let program = Path::new(r"C:\Tidegate\tidegate-proxy.exe");
+        let private = "v2.31|Action=Allow|Active=TRUE|Dir=In|Profile=Private|LPort=443|Name=Web|";
+        let blocking = "v2.31|Action=Block|Active=TRUE|Dir=In|Profile=Public|Name=No|";
+        for (active, rules, expected) in [
+            (
+                Some(&["private"][..]),
+                &[private][..],
+                vec![(Verdict::Good, "lets clients in to port 443 in the active profile (private)")],
+            ),
+            (
+                Some(&["public"]),
+                &[private],
+                vec![(Verdict::Warning, "in the active profile (public): \"Web\" is for private alone")],
+            ),
+            (
+                Some(&["public"]),
+                &[blocking],
+                vec![(Verdict::Problem, "\"No\" keeps clients from port 443 in the active")],
+            ),
+            (
+                Some(&["domain", "public"]),
+                &[],
+                vec![
+                    (Verdict::Good, "off in the active profile (domain)"),
+                    (
+                        Verdict::Warning,
+                        "no rule lets clients of other machines in to port 443 in the active profile (public)",
+                    ),
+                ],
+            ),
+            (
+                None,
+                &[private, blocking],
+                vec![
+                    (Verdict::Good, "off in the profile domain; which is active is unknown"),
+                    (Verdict::Good, "lets clients in to port 443 in the profile private; which is active is unknown"),
+                    (Verdict::Warning, "keeps clients from port 443 in the profile public; which is active is unknown"),
+                ],
+            ),
+            (
+                Some(&[]),
+                &[],
+                vec![(Verdict::Good, "off"), (Verdict::Warning, "private, public; which is active is unknown")],
+            ),
+        ] {
+            let found = judge_all(&firewall(active, rules), program, 443);
+            let found: Vec<_> =
+                found.iter().map(|(judgement, scope)| finding(judgement, scope, program, 443)).collect();
+            assert_eq!(found.len(), expected.len(), "{found:#?}");
+            for (finding, (verdict, text)) in found.iter().zip(expected) {
+                assert_eq!(finding.verdict, verdict, "{finding:?}");
+                assert!(finding.text.contains(text), "{finding:?}");
+                assert_eq!(finding.next.is_some(), verdict != Verdict::Good, "{finding:?}");
+            }
+        }
+        let all = Firewall { on: PROFILES.map(str::to_owned).to_vec(), ..firewall(None, &[]) };
+        let (_, scope) = &judge_all(&all, program, 443)[0];
+        assert_eq!((scope.text.as_str(), scope.is_active), ("in every profile", true));
     }
 }

@@ -2,12 +2,15 @@
 //! problem with the next step. It begins with all that `tidegate check` looks at. It changes nothing, and guesses
 //! nothing: what the system does not tell is said to be unknown.
 
+mod antivirus;
+mod clock;
 mod firewall;
 mod imports;
 mod machine;
 mod rights;
 mod room;
 mod services;
+mod windows_path;
 mod workers;
 
 use std::path::Path;
@@ -53,10 +56,10 @@ async fn examine(site: &Site, arguments: &args::Doctor, report: &mut Report) -> 
     workers::look(running.as_ref(), report);
     rights::look(site, &services, report);
     room::look(site, &services, report);
-    machine::clock(site, report);
+    clock::look(site, report);
     machine::open_files(site, &services, running.as_ref(), report);
     firewall::look(site, report)?;
-    antivirus(site, report)
+    antivirus::look(site, report)
 }
 
 /// Nothing but the services can be looked at then.
@@ -80,22 +83,4 @@ fn wrong_file(
     Err(Failure::new(report.summary().unwrap_or_default())
         .next("correct the site file first: most of the rest is known only then")
         .exit_with(BAD_CONFIGURATION))
-}
-
-/// Scanners that open every file after us cost much and say nothing; all that can be said is where that would matter.
-fn antivirus(site: &Site, report: &mut Report) -> Result<(), Failure> {
-    if !tidegate_host::machine::scans_files() {
-        return Ok(());
-    }
-    let programs = crate::up::program("tidegate-proxy")?;
-    let mut places = vec![programs.parent().unwrap_or(&programs), &*site.state_dir, &*site.limits.buffer.directory];
-    places.extend(site.apps.iter().map(|app| &*app.directory));
-    places.dedup();
-    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
-    let text = format!(
-        "not looked at; where a scanner makes starts or requests slow, exclude {} (docs/antivirus.md)",
-        places.join(", ")
-    );
-    report.good("antivirus", text);
-    Ok(())
 }

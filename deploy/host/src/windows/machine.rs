@@ -8,38 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr;
 
-use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, ERROR_NO_MORE_ITEMS, ERROR_SUCCESS};
 use windows_sys::Win32::Security::Authentication::Identity::{GetUserNameExW, NameSamCompatible};
 use windows_sys::Win32::Security::{GetTokenInformation, TOKEN_ELEVATION, TOKEN_QUERY, TokenElevation};
 use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
-use windows_sys::Win32::System::Registry::{
-    HKEY, HKEY_LOCAL_MACHINE, KEY_READ, REG_SZ, RRF_RT_REG_DWORD, RegCloseKey, RegEnumValueW, RegGetValueW,
-    RegOpenKeyExW,
-};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
+pub(crate) use super::clock::clock;
+pub(crate) use super::defender::defender;
 use super::file::wide;
+pub(crate) use super::firewall::firewall;
 use crate::access::{Access, Rule};
-use crate::machine::Firewall;
-
-/// Where the firewall's own rules are, and those of group policies.
-const RULES: [&str; 2] = [
-    r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules",
-    r"SOFTWARE\Policies\Microsoft\WindowsFirewall\FirewallRules",
-];
-
-/// Where it says whether it is on, by the kind of network.
-const POLICY: &str = r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy";
-const PROFILES: [(&str, &str); 3] =
-    [("DomainProfile", "domain"), ("StandardProfile", "private"), ("PublicProfile", "public")];
-
-/// Defender, or another in its place.
-pub(crate) const SCANS_FILES: bool = true;
-
-/// A rule is some hundred characters long.
-const LONGEST_RULE: usize = 16 << 10;
-/// The longest name of a value.
-const LONGEST_NAME: usize = 16_384;
 
 pub(crate) fn own_account() -> Option<String> {
     let mut name = [0_u16; 512];
@@ -104,108 +82,6 @@ fn parse_ranges(table: &str) -> Vec<RangeInclusive<u16>> {
     table.lines().filter_map(range).collect()
 }
 
-/// Only a service of the system's knows.
-pub(crate) fn is_clock_synchronised() -> Option<bool> {
-    None
-}
-
-pub(crate) fn firewall() -> io::Result<Option<Firewall>> {
-    let mut firewall = Firewall::default();
-    for (key, name) in PROFILES {
-        if number(&format!(r"{POLICY}\{key}"), "EnableFirewall")? != 0 {
-            firewall.on.push(name.to_owned());
-        }
-    }
-    let [own, policies] = RULES;
-    firewall.rules = texts(own)?;
-    match texts(policies) {
-        Ok(rules) => firewall.rules.extend(rules),
-        // Most machines have no policies.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    Ok(Some(firewall))
-}
-
-/// A number in the registry.
-fn number(key: &str, name: &str) -> io::Result<u32> {
-    let (key, name) = (wide(key), wide(name));
-    let mut value = 0_u32;
-    let mut size = size_of::<u32>() as u32;
-    // SAFETY: both names end in NUL; the value has the size given.
-    result(unsafe {
-        RegGetValueW(
-            HKEY_LOCAL_MACHINE,
-            key.as_ptr(),
-            name.as_ptr(),
-            RRF_RT_REG_DWORD,
-            ptr::null_mut(),
-            (&raw mut value).cast(),
-            &mut size,
-        )
-    })?;
-    Ok(value)
-}
-
-/// An open key of the registry.
-struct Key(HKEY);
-
-impl Drop for Key {
-    fn drop(&mut self) {
-        // SAFETY: open, and closed once.
-        unsafe { RegCloseKey(self.0) };
-    }
-}
-
-/// Every text that a key has as a value.
-fn texts(key: &str) -> io::Result<Vec<String>> {
-    let name = wide(key);
-    let mut opened: HKEY = ptr::null_mut();
-    // SAFETY: the name ends in NUL, and `opened` is writable.
-    result(unsafe { RegOpenKeyExW(HKEY_LOCAL_MACHINE, name.as_ptr(), 0, KEY_READ, &mut opened) })?;
-    let key = Key(opened);
-    let mut found = Vec::new();
-    let mut name = vec![0_u16; LONGEST_NAME];
-    let mut value = vec![0_u16; LONGEST_RULE];
-    for at in 0.. {
-        let mut name_length = name.len() as u32;
-        let mut size = size_of_val(value.as_slice()) as u32;
-        let mut kind = 0;
-        // SAFETY: the key is open, and both buffers are writable and as large as said.
-        let code = unsafe {
-            RegEnumValueW(
-                key.0,
-                at,
-                name.as_mut_ptr(),
-                &mut name_length,
-                ptr::null(),
-                &mut kind,
-                value.as_mut_ptr().cast(),
-                &mut size,
-            )
-        };
-        match code {
-            ERROR_NO_MORE_ITEMS => break,
-            // None that concerns a port is as long.
-            ERROR_MORE_DATA => continue,
-            code => result(code)?,
-        }
-        if kind == REG_SZ {
-            let text = String::from_utf16_lossy(value.get(..size as usize / 2).unwrap_or_default());
-            found.push(text.trim_end_matches('\0').to_owned());
-        }
-    }
-    Ok(found)
-}
-
-fn result(code: u32) -> io::Result<()> {
-    match code {
-        ERROR_SUCCESS => Ok(()),
-        ERROR_FILE_NOT_FOUND => Err(io::Error::new(io::ErrorKind::NotFound, "the registry does not have it")),
-        code => Err(io::Error::from_raw_os_error(code.cast_signed())),
-    }
-}
-
 /// A service's own account has no password, and nobody but the system can start a process under it.
 pub(crate) fn command_as(_account: &str, _program: &Path) -> Option<(PathBuf, Vec<OsString>)> {
     None
@@ -249,13 +125,6 @@ mod tests {
                      * - Verwaltete Portausschl\u{fc}sse.\r\n";
         assert_eq!(parse_ranges(table), [80..=80, 50000..=50059]);
         assert!(parse_ranges("").is_empty());
-    }
-
-    #[test]
-    fn the_registry_is_read() {
-        let version = texts(r"SOFTWARE\Microsoft\Windows NT\CurrentVersion").unwrap();
-        assert!(version.iter().any(|text| text.contains("Windows")), "{version:?}");
-        assert_eq!(texts(r"SOFTWARE\no such key").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
