@@ -10,8 +10,10 @@
 //! | `control` | the control channel: sessions of proxy and commands |
 //! | `proxy` | the connected proxy, for all who have something to tell it |
 //! | `reload` | the transaction of a reload |
-//! | `board` | the state of all pools, as the proxy sees it |
-//! | `pool` | one app's processes: does what `slots` decides |
+//! | `maintenance` | which hosts are closed, over restarts |
+//! | `inspect` | what every worker is doing, for `tidegate top` |
+//! | `board`, `ledger` | the state of all pools, as the proxy sees it; what is counted over reloads |
+//! | `pool`, `complaint` | one app's processes: does what `slots` decides, and says each failure once |
 //! | `slots`, `backoff`, `recycle` | when to start, drain and stop which process |
 //! | `worker` | one process's life: `launch`, `warm_up`, `watchdog`, `output`, `end` |
 //! | `channel` | the worker channel's listener |

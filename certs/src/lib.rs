@@ -5,6 +5,14 @@
 //! Used by the proxy and by the command's check. It never watches files: whoever reloads calls
 //! [`load`] again and hands the result to [`Store::replace`]. It never verifies that a server's chain
 //! leads anywhere, which is the client's affair.
+//!
+//! # Layout
+//!
+//! - `certificate`: a chain with its key, from `pem`, `pfx` or `windows_store`, with the responses of `ocsp`
+//! - `store`, `server`: the choice during a handshake; the listeners' settings
+//! - `client`: certificates that clients show
+//! - `development`: the self-signed one
+//! - `facts`, `remarks`, `show`, `error`: what operators are told
 
 mod certificate;
 mod client;

@@ -6,6 +6,7 @@
 //! | [`site`] | a site's directory and its `tidegate.yaml` |
 //! | [`running`] | the programs of a site that runs, and what can be asked of them |
 //! | [`program`] | one program with its log; the `tidegate` command |
+//! | [`process`] | processes that are not this one's children |
 //! | [`authority`] | certificates of a test's own authority |
 //! | [`client`] | HTTP/1.1 over bytes, HTTP/2, TLS |
 //! | [`metrics`] | Prometheus' text format |

@@ -1,6 +1,15 @@
 //! `tidegate`, the operator's command: writes and checks site files, runs the pair of programs, and
 //! talks to a running pair over its control channel. It never serves a request and never imports an
 //! app: that is left to the programs beside it.
+//!
+//! # Layout
+//!
+//! - `args`: the command line; a file for each command that has more than a few options
+//! - `init`, `check`, `doctor`, `up`, `status`, `top`, `logs`, `reload`, `maintenance`, `hash_password`, `certificate`,
+//!   `service`: a module for each command
+//! - `control`: the running pair
+//! - `store_key`: who may use the keys of the Windows certificate store
+//! - `finding`, `failure`, `table`, `style`: what commands say
 
 mod args;
 mod certificate;

@@ -3,6 +3,13 @@
 //!
 //! Used by every program of Tidegate; holds no behaviour beyond encoding and parsing.
 //! docs/architecture.md tells in which order the messages flow.
+//!
+//! # Layout
+//!
+//! - `dispatch`, `client`, `cause`: what goes with a request and its response
+//! - `message`, `lines`: the control channels, and their framing
+//! - `pool`, `report`, `inspect`, `maintenance`: what their messages tell
+//! - `launch`: what a worker is started with
 
 mod cause;
 mod client;

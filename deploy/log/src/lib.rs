@@ -2,7 +2,7 @@
 //! or JSON for machines, stamped in UTC.
 //!
 //! `format`, `record` and `escape` make lines; `output`, `file` and `archive` put them in their place, the proxy's
-//! access log too.
+//! access log too; `tally` counts what happens there.
 //!
 //! Called once by each program's `main` after the site file is checked, and again when a
 //! reload brings other settings. Never writes a control character that came from outside, so

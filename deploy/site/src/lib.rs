@@ -1,8 +1,9 @@
 //! The site file: YAML to checked configuration. The proxy, the app server and the command call
 //! [`load`]; nothing else in Tidegate reads the file or sees a value that was not checked.
 //!
-//! `syntax` makes a YAML tree of the bytes, `raw` reads typed values from it and collects what is
-//! wrong, `check` turns it into [`Site`] with the help of `units` and `defaults`.
+//! `syntax` makes a YAML tree of the bytes, `raw` reads typed values from it and collects what is wrong, `check` turns it
+//! into `checked`, a [`Site`], with the help of `units`, `defaults`, `place` and [`interpreter`]. `error`, `wording` and
+//! `suggest` say what is wrong. `reader` and `secrets` know which program reads which file.
 
 mod check;
 mod checked;
