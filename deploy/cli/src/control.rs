@@ -2,6 +2,7 @@
 //! command that talks to a running site; decides nothing about what the answers mean.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -12,8 +13,13 @@ use tidegate_host::{Endpoint, LocalStream};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout};
 
+use crate::failure::Failure;
+
 /// The app server answers from memory; longer means that it is stopped or that its host thrashes.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// To connect to an app server that runs.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// An open control channel.
 #[derive(Debug)]
@@ -139,7 +145,7 @@ impl Control {
 
 impl ControlError {
     /// As a command's failure, with the next step.
-    pub(crate) fn into_failure(self) -> crate::failure::Failure {
+    pub(crate) fn into_failure(self) -> Failure {
         let next = match self {
             Self::NotRunning => "start it with `tidegate up`",
             Self::Protocol { .. } => "install command and programs of one version, then start the site again",
@@ -149,8 +155,26 @@ impl ControlError {
             }
             Self::Channel(_) | Self::Closed | Self::Silent(_) | Self::Unexpected => "look into the app server's log",
         };
-        crate::failure::Failure::new(self.to_string()).next(next)
+        Failure::new(self.to_string()).next(next)
     }
+}
+
+/// The site that runs with this file. A file that became wrong since it was loaded does not hide the site that runs with it.
+pub(crate) async fn connect(config: &Path) -> Result<Control, Failure> {
+    let wrong = match tidegate_site::load(config) {
+        Ok(site) => {
+            let connected = Control::connect(&site.control_endpoint(), CONNECT).await;
+            return connected.map_err(|error| error.into_failure());
+        }
+        Err(error) => error,
+    };
+    if let Ok(endpoint) = tidegate_site::usual_control_endpoint(config)
+        && let Ok(control) = Control::connect(&endpoint, CONNECT).await
+    {
+        eprintln!("{wrong}\nThe site runs with what it loaded before:\n");
+        return Ok(control);
+    }
+    Err(Failure::configuration(config, &wrong))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::style::Style;
 
 /// Runs the command.
 pub(crate) async fn run(config: &Path, arguments: &args::Maintenance, style: Style) -> Result<(), Failure> {
-    let mut control = crate::status::connect(config).await?;
+    let mut control = crate::control::connect(config).await?;
     if let Some(order) = order(arguments) {
         let refused = control.maintenance(order).await.map_err(ControlError::into_failure)?;
         if let Some(reason) = refused {

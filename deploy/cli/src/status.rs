@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 use tidegate_certs::EXPIRY_WARNING_DAYS;
 use tidegate_contract::{
@@ -12,13 +11,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::args;
-use crate::control::Control;
+use crate::control::connect;
 use crate::failure::Failure;
 use crate::style::Style;
 use crate::table::{Cell, Tone, render};
-
-/// To connect to an app server that runs.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 pub(crate) async fn run(config: &Path, arguments: &args::Status, style: Style) -> Result<(), Failure> {
@@ -31,24 +27,6 @@ pub(crate) async fn run(config: &Path, arguments: &args::Status, style: Style) -
         print!("{}", show(&report, OffsetDateTime::now_utc(), style));
     }
     Ok(())
-}
-
-/// A file that became wrong since it was loaded does not hide the site that runs with it.
-pub(crate) async fn connect(config: &Path) -> Result<Control, Failure> {
-    let wrong = match tidegate_site::load(config) {
-        Ok(site) => {
-            let connected = Control::connect(&site.control_endpoint(), CONNECT).await;
-            return connected.map_err(|error| error.into_failure());
-        }
-        Err(error) => error,
-    };
-    if let Ok(endpoint) = tidegate_site::usual_control_endpoint(config)
-        && let Ok(control) = Control::connect(&endpoint, CONNECT).await
-    {
-        eprintln!("{wrong}\nThe site runs with what it loaded before:\n");
-        return Ok(control);
-    }
-    Err(Failure::configuration(config, &wrong))
 }
 
 /// The whole report.

@@ -76,6 +76,13 @@ impl<T: Display> Display for Painted<T> {
     }
 }
 
+/// Nothing that comes from a client or an app may steer the terminal.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars()
+        .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

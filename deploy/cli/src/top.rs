@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep_until};
 use self::screen::{Extent, show};
 use self::workers::Before;
 use crate::args;
+use crate::control::connect;
 use crate::failure::Failure;
-use crate::status::connect;
 use crate::style::Style;
 
 /// Goes to the screen's first line and clears it. What was scrolled out of it before is the operator's.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use time::OffsetDateTime;
 
 use super::Record;
-use super::line::put;
+use super::append::put;
 use super::look::Look;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -1,7 +1,7 @@
 //! A request as a line of JSON, for programs. Called by `line`.
 
 use super::Record;
-use super::line::{put, seconds};
+use super::append::{put, seconds};
 use super::look::Look;
 use super::stamp::Stamp;
 

@@ -2,9 +2,6 @@
 //! everything but printable ASCII is escaped: no client can end a line, forge a field or steer
 //! a terminal.
 
-use std::io::Write as _;
-use std::time::Duration;
-
 use tidegate_site::AccessFormat;
 
 use super::Record;
@@ -37,17 +34,6 @@ impl Scratch {
         }
         &self.line
     }
-}
-
-/// A duration, to the microsecond.
-pub(super) fn seconds(line: &mut Vec<u8>, duration: Duration) {
-    put(line, format_args!("{}.{:06}", duration.as_secs(), duration.subsec_micros()));
-}
-
-/// Appends without an allocation of its own.
-pub(super) fn put(line: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
-    // Writing to a Vec cannot fail.
-    let _ = line.write_fmt(arguments);
 }
 
 #[cfg(test)]

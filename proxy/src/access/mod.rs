@@ -1,6 +1,7 @@
 //! The access log: one line for each request, beside the other log lines, on standard output or in a file of its own.
 //! Called once at each request's end; never blocks it: lines that cannot be written fast enough are dropped and counted.
 
+mod append;
 mod combined;
 mod json;
 mod line;

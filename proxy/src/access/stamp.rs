@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 
-use super::line::put;
+use super::append::put;
 
 /// The last second that was written: the calendar is asked once a second.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::detect::{StaticFiles, directories, read};
+use super::directory::{StaticFiles, directories, read};
 
 /// What a project's files say.
 pub(super) struct Project {

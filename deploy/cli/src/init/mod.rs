@@ -1,7 +1,8 @@
-//! `tidegate init`: looks at an application's directory and writes a site file for it. `detect` reads
-//! the directory, `source` the Python files, `write` makes the YAML; nothing of the app is ever run.
+//! `tidegate init`: looks at an application's directory and writes a site file for it. `detect` and `django` find out what
+//! is there, by `directory` and what `source` makes of Python files; `write` makes the YAML; nothing of the app is ever run.
 
 mod detect;
+mod directory;
 mod django;
 mod source;
 mod write;

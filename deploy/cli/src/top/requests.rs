@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use tidegate_contract::{Frame, InFlight, WorkerReport};
 
-use super::screen::visible;
-use crate::style::Style;
+use crate::style::{Style, visible};
 use crate::table::{Cell, render};
 
 /// Of a path or a file name, in a table.

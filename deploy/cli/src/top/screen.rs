@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::workers::Before;
 use super::{requests, workers};
-use crate::style::Style;
+use crate::style::{Style, visible};
 
 /// Requests on one screen: the oldest are what matters.
 const MOST_ON_SCREEN: usize = 30;
@@ -70,13 +70,6 @@ fn heading(report: &InspectReport, requests: usize, now: OffsetDateTime, style: 
         counted(requests, "request"),
         counted(report.workers.len(), "worker")
     )
-}
-
-/// Nothing that comes from a client or an app may steer the terminal.
-pub(super) fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
-        .collect()
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use tidegate_contract::{InspectReport, WorkerPhase, WorkerReport};
 use tokio::time::Instant;
 
-use super::screen::visible;
 use crate::status::{cpu, memory};
-use crate::style::Style;
+use crate::style::{Style, visible};
 use crate::table::{Cell, Tone, render};
 
 /// From this wait for the interpreter lock on it is worth a word.

@@ -1,6 +1,6 @@
 //! One request in every format, and what clients try to put into it.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tidegate_contract::Cause;
 

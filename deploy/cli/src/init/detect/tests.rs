@@ -1,5 +1,6 @@
 //! Detection in directories made for each test; what `init` writes for them must load.
 
+use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
