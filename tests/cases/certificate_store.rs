@@ -92,3 +92,19 @@ async fn a_certificate_that_is_not_in_the_store_is_named() {
         "{said}"
     );
 }
+
+#[cfg(windows)]
+#[tokio::test]
+async fn services_are_installed_although_the_store_has_no_such_certificate_yet() {
+    let site = Site::new("store later")
+        .app("shop", "mirror:app", &[])
+        .set("certificates", r"[{ store: 'LocalMachine\My', subject: nobody.tidegate.test }]");
+    site.write();
+    let config = site.config().display().to_string();
+    let set = format!("Cs{}", std::process::id());
+    let installed = tidegate(["--config", &config, "service", "install", "--name", &set]).await;
+    let removed = tidegate(["--config", &config, "service", "uninstall", "--name", &set]).await;
+    assert_eq!((installed.code, removed.code), (0, 0), "{installed:?} {removed:?}");
+    // Whose key could be granted is not known then.
+    assert!(installed.stderr.contains("warning:") && installed.stderr.contains(r"LocalMachine\My"), "{installed:?}");
+}

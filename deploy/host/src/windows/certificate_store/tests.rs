@@ -1,8 +1,21 @@
 //! The store and its keys, as far as Wine has them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::*;
 
 const PFX: &[u8] = include_bytes!("../../../../../tests/files/store.pfx");
+/// For the same name, issued later.
+const RENEWED: &[u8] = include_bytes!("../../../../../tests/files/store-renewed.pfx");
+
+/// One that no other test has. Wine leaves an empty one where a store was deleted, and counts its processes from the beginning
+/// each time.
+fn new_store() -> StoreName {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let name = format!("TgTest{}-{}", now.as_nanos(), COUNT.fetch_add(1, Ordering::Relaxed));
+    StoreName { location: Location::CurrentUser, name }
+}
 
 fn delete(store: &StoreName) {
     // It answers nothing that could be used, whatever came of it.
@@ -12,9 +25,7 @@ fn delete(store: &StoreName) {
 /// Without the flag for CNG, which Wine refuses. Wine keeps the key by an older interface, so that this ends there.
 #[test]
 fn what_was_imported_is_listed_and_its_key_is_used_by_cng_or_not_at_all() {
-    // Wine leaves an empty one where a store was deleted, and counts its processes from the beginning each time.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let store = StoreName { location: Location::CurrentUser, name: format!("TgTest{}", now.as_nanos()) };
+    let store = new_store();
     assert!(list(&store).is_err(), "a store that is not there is not made by looking");
     assert!(import_with(&store, PFX, "wrong", 0).is_err());
     let imported = import_with(&store, PFX, "tide", 0).unwrap();
@@ -33,6 +44,22 @@ fn what_was_imported_is_listed_and_its_key_is_used_by_cng_or_not_at_all() {
     }
     let missing = open(&store, &"0".repeat(40)).unwrap_err();
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    delete(&store);
+}
+
+/// Which of the two is meant is decided by `tidegate_certs`, over such a listing.
+#[test]
+fn a_certificate_that_is_added_is_in_the_next_listing_beside_the_one_before() {
+    let store = new_store();
+    let old = import_with(&store, PFX, "tide", 0).unwrap();
+    assert_eq!(list(&store).unwrap().len(), 1);
+    let new = import_with(&store, RENEWED, "tide", 0).unwrap();
+    let listed = list(&store).unwrap();
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    for thumbprint in old.iter().chain(&new) {
+        let found = listed.iter().find(|stored| stored.thumbprint == *thumbprint);
+        assert!(found.is_some_and(|stored| stored.has_key), "{thumbprint}: {listed:?}");
+    }
     delete(&store);
 }
 
