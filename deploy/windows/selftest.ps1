@@ -283,11 +283,12 @@ function New-SelftestCertificate {
         NotBefore         = $NotBefore
         NotAfter          = (Get-Date).AddDays(60)
     }
-    $made = New-SelfSignedCertificate @wanted
+    $thumbprint = (New-SelfSignedCertificate @wanted).Thumbprint
+    $made = "Cert:\LocalMachine\My\$thumbprint"
     $null = Export-PfxCertificate -Cert $made -FilePath $pfx -Password (Get-Secret) -Force
     Set-Content -Path $passwordFile -Value $password -Encoding Ascii
-    Remove-Item -Path "Cert:\LocalMachine\My\$($made.Thumbprint)" -DeleteKey
-    return $made.Thumbprint
+    Remove-Item -Path $made -DeleteKey
+    return $thumbprint
 }
 
 function Remove-SelftestCertificate {
@@ -295,8 +296,8 @@ function Remove-SelftestCertificate {
     param()
     # New-SelfSignedCertificate leaves a copy among the issuers.
     $stores = 'Cert:\LocalMachine\My', 'Cert:\LocalMachine\CA'
-    $made = Get-ChildItem -Path $stores | Where-Object -FilterScript { $_.Subject -eq "CN=$certificateName" }
-    foreach ($certificate in @($made)) {
+    $made = @(Get-ChildItem -Path $stores | Where-Object -FilterScript { $_.Subject -eq "CN=$certificateName" })
+    foreach ($certificate in $made) {
         if (-not $PSCmdlet.ShouldProcess($certificate.PSPath, 'Remove a certificate')) {
             continue
         }
@@ -531,7 +532,7 @@ function Test-CertificateStore {
     } -Holds { param($found) $found -like "*$account*" }
     Test-Expectation -Area 'certificates' -Tried 'taking the key out of the store' -Expected 'refused' -Find {
         try {
-            $certificate = Get-Item -Path "Cert:\LocalMachine\My\$first"
+            $certificate = "Cert:\LocalMachine\My\$first"
             $null = Export-PfxCertificate -Cert $certificate -FilePath "$pfx.again" -Password (Get-Secret) -ErrorAction Stop
             'exported'
         }
