@@ -21,6 +21,7 @@ mod control;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzz;
+mod header_end;
 mod listener;
 mod metrics;
 mod negotiate;

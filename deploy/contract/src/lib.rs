@@ -24,7 +24,7 @@ mod report;
 
 pub use cause::Cause;
 pub use client::ClientCertificate;
-pub use dispatch::{Dispatch, DispatchError, INTERNAL_HEADER, Outcome};
+pub use dispatch::{Dispatch, DispatchError, INTERNAL_HEADER, Outcome, push_address};
 pub use inspect::{Frame, InFlight, InspectReport, Inspection, WorkerReport};
 pub use launch::{LAUNCH_VARIABLE, Launch, Mode};
 pub use lines::{LineError, Lines, MAX_LINE};

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
+use tidegate_contract::push_address;
 
 use super::guard::{is_authority, split_port};
 
@@ -66,7 +67,9 @@ pub(crate) fn apply(headers: &mut HeaderMap, origin: &Origin, server_port: u16) 
         None => Some(server_port),
     };
     let port: u16 = port.unwrap_or(if origin.https { 443 } else { 80 });
-    if let Ok(client) = HeaderValue::try_from(origin.client.to_string()) {
+    let mut client = String::with_capacity(16);
+    push_address(&mut client, origin.client);
+    if let Ok(client) = HeaderValue::try_from(client) {
         headers.insert(FOR, client);
     }
     headers.insert(PROTO, HeaderValue::from_static(if origin.https { "https" } else { "http" }));

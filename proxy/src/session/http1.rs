@@ -5,13 +5,12 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
 use arc_swap::Cache;
 use bytes::{Buf as _, BytesMut};
-use memchr::memmem;
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::server::Session as ServerSession;
 use tidegate_contract::Cause;
@@ -26,6 +25,7 @@ use super::full::Full;
 use super::gate::Gate;
 use super::patience::Alarm;
 use super::watched::Watched;
+use crate::header_end;
 use crate::listener::Origin;
 use crate::listener::places::Place;
 use crate::listener::stream::{ClientStream, Hold, close_lingering};
@@ -235,7 +235,7 @@ impl Reading<'_> {
         let mut searched = 0;
         loop {
             skip_empty_lines(buffer);
-            if let Some(end) = find_end(buffer, searched) {
+            if let Some(end) = header_end::find(buffer, searched) {
                 return Ok(match guard::check_raw(&buffer[..end], limits) {
                     Ok(shape) => Header::Complete { end, shape },
                     Err(failure) => Header::Refused(failure),
@@ -281,14 +281,6 @@ fn skip_empty_lines(buffer: &mut BytesMut) {
     }
 }
 
-static END: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\r\n\r\n"));
-
-/// Where the header ends, its empty line included. `searched` bytes are known to hold no end.
-fn find_end(buffer: &[u8], searched: usize) -> Option<usize> {
-    let from = searched.saturating_sub(3).min(buffer.len());
-    END.find(&buffer[from..]).map(|at| from + at + 4)
-}
-
 /// Whether a line ends in LF alone: its sender will never send the empty line that is waited for.
 fn has_bare_line_feed(bytes: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', bytes).any(|at| at > 0 && bytes[at - 1] != b'\r')
@@ -297,15 +289,6 @@ fn has_bare_line_feed(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_end_is_found_over_the_seam_of_two_reads() {
-        let header = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody";
-        for searched in 0..header.len() - 7 {
-            assert_eq!(find_end(header, searched), Some(header.len() - 4), "{searched}");
-        }
-        assert_eq!(find_end(b"GET / HTTP/1.1\r\n", 0), None);
-    }
 
     #[test]
     fn a_bare_line_feed_is_seen() {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tidegate_contract::Generation;
 use tidegate_host::Endpoint;
 
-use super::connection::Connection;
+use super::connection::Idle;
 use super::workers::Seat;
 use crate::metrics::WorkerMetrics;
 
@@ -20,7 +20,7 @@ pub(crate) struct Backend {
     pub(crate) slot: u32,
     /// Counters of the worker.
     pub(crate) metrics: Arc<WorkerMetrics>,
-    pub(super) idle: Mutex<Vec<Connection>>,
+    pub(super) idle: Mutex<Idle>,
     /// The process that serves there, as the app server knows it; a worker gets requests only when it has said so.
     pub(super) pid: AtomicU32,
     /// Busy threads, by the last heartbeat the proxy was told of.

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
-use http_body::Body as _;
-use hyper::body::Incoming;
+use http::{HeaderName, HeaderValue, Request};
 use tidegate_contract::{Cause, INTERNAL_HEADER, Outcome};
 use tokio::time::Instant;
 
 use super::Lease;
 use super::backend::Backend;
-use super::connection::{CallError, Connection, RequestBody};
+use super::body::RequestBody;
+use super::connection::{CallError, Connection};
 
+const INTERNAL: HeaderName = HeaderName::from_static(INTERNAL_HEADER);
 /// The proxy answers itself this long after the worker should have.
 const WORKER_HEAD_START: Duration = Duration::from_millis(250);
 
@@ -32,7 +32,6 @@ pub(crate) struct Answer {
 pub(crate) struct AnswerBody {
     lease: Lease,
     connection: Connection,
-    incoming: Incoming,
     idle: Duration,
 }
 
@@ -43,7 +42,7 @@ pub(crate) enum CallFailure {
     /// No byte of the request reached the worker.
     NotSent {
         /// The request, to be sent elsewhere.
-        request: http::Request<RequestBody>,
+        request: Request<RequestBody>,
         /// What stood in the way, for the log.
         reason: String,
     },
@@ -70,7 +69,7 @@ impl Lease {
     /// cancels the request.
     pub(crate) async fn call(
         mut self,
-        request: http::Request<RequestBody>,
+        request: Request<RequestBody>,
         deadlines: Deadlines,
     ) -> Result<Answer, CallFailure> {
         let started = Instant::now();
@@ -78,12 +77,12 @@ impl Lease {
         let backend = Arc::clone(self.backend());
         let mut request = request;
         let mut fresh = false;
-        let (response, connection) = loop {
-            let pooled = if fresh { None } else { backend.pooled() };
+        let (mut head, connection) = loop {
+            let pooled = if fresh { None } else { backend.pooled(&request) };
             fresh = pooled.is_none();
             let mut connection = match pooled {
                 Some(connection) => connection,
-                None => match Connection::open(&backend, backend.metrics.connected()).await {
+                None => match Connection::open(&backend, &request, backend.metrics.connected()).await {
                     Ok(connection) => connection,
                     Err(error) => {
                         backend.metrics.failed(Cause::WorkerUnreachable);
@@ -95,7 +94,7 @@ impl Lease {
             };
             self.sent();
             match tokio::time::timeout_at(deadline, connection.call(request)).await {
-                Ok(Ok(response)) => break (response, connection),
+                Ok(Ok(head)) => break (head, connection),
                 Ok(Err(CallError::NotSent(unsent))) => {
                     // A pooled connection that the worker had closed: a fresh one will tell more.
                     self.not_sent();
@@ -116,8 +115,7 @@ impl Lease {
                 }
             }
         };
-        let (mut head, incoming) = response.into_parts();
-        let outcome = match head.headers.remove(INTERNAL_HEADER) {
+        let outcome = match head.headers.remove(INTERNAL) {
             None => Outcome::default(),
             Some(value) => match parse_outcome(&value) {
                 Some(outcome) => outcome,
@@ -128,7 +126,7 @@ impl Lease {
         if let Some(cause) = outcome.cause {
             backend.metrics.failed(cause);
         }
-        let body = AnswerBody { lease: self, connection, incoming, idle: deadlines.idle + WORKER_HEAD_START };
+        let body = AnswerBody { lease: self, connection, idle: deadlines.idle + WORKER_HEAD_START };
         Ok(Answer { head, outcome, body })
     }
 }
@@ -138,9 +136,9 @@ fn parse_outcome(value: &HeaderValue) -> Option<Outcome> {
 }
 
 impl Backend {
-    fn pooled(&self) -> Option<Connection> {
+    fn pooled(&self, request: &Request<RequestBody>) -> Option<Connection> {
         loop {
-            let mut connection = self.idle.lock().pop()?;
+            let mut connection = self.idle.lock().take(request)?;
             if connection.is_usable() {
                 return Some(connection);
             }
@@ -161,13 +159,12 @@ impl AnswerBody {
 
     /// Whether the whole body has been read, so that [`Self::finish`] may be called.
     pub(crate) fn is_end(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.connection.is_end()
     }
 
     /// The next piece, or nothing at the end. Cancel-safe: a piece not returned is not taken.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Cause> {
-        let next = self.connection.next(&mut self.incoming);
-        match tokio::time::timeout(self.idle, next).await {
+        match tokio::time::timeout(self.idle, self.connection.next()).await {
             Ok(None) => Ok(None),
             Ok(Some(Ok(data))) => Ok(Some(data)),
             Ok(Some(Err(_))) => {
@@ -185,7 +182,7 @@ impl AnswerBody {
     pub(crate) fn finish(self) {
         let Self { lease, mut connection, .. } = self;
         if connection.is_usable() {
-            lease.backend().idle.lock().push(connection);
+            lease.backend().idle.lock().keep(connection);
         }
         lease.finish();
     }

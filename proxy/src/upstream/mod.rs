@@ -7,7 +7,8 @@
 //! | `app` | one app: a request asks it for a worker, and waits |
 //! | `admission` | who gets which worker: `workers` (slots) and `queue` together |
 //! | `lease` | the right to one thread |
-//! | `backend`, `connection`, `stream` | a worker process and the connections to it |
+//! | `backend`, `connection` (`bare` or `full`, with `stream`) | a worker process and the connections to it |
+//! | `body` | a request's body on its way to a worker |
 //! | `call` | one request to a worker and its response |
 //! | `pool_metrics` | the pool's state as metrics |
 //!
@@ -17,6 +18,7 @@ mod admission;
 mod app;
 mod apps;
 mod backend;
+mod body;
 mod call;
 mod connection;
 mod lease;
@@ -29,8 +31,8 @@ use tidegate_contract::Generation;
 
 pub(crate) use self::app::App;
 pub(crate) use self::apps::Apps;
+pub(crate) use self::body::{BodyPart, BodySender, RequestBody};
 pub(crate) use self::call::{Answer, AnswerBody, CallFailure, Deadlines};
-pub(crate) use self::connection::{BodyPart, BodySender, RequestBody};
 pub(crate) use self::lease::Lease;
 
 /// A draining worker on which nothing runs any more.

@@ -14,6 +14,9 @@ use crate::listener::Origin;
 use crate::policy::Passage;
 use crate::upstream::{Deadlines, Lease, RequestBody};
 
+/// Fields that are added at the most: the id, where it came from, traces, the internal one.
+const ADDED: usize = 9;
+
 /// What an attempt's request is made from.
 pub(super) struct Template {
     method: Method,
@@ -30,6 +33,7 @@ impl Template {
         passage: &Passage<'_>,
     ) -> Result<Self, Failure> {
         let mut headers = request.headers.clone();
+        headers.reserve(ADDED);
         headers::strip_request(&mut headers);
         if !facts.origin.by_trusted_proxy {
             headers::strip_client_identity(&mut headers);
