@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::progress::Plan;
 use crate::workspace::WINDOWS_TARGET;
@@ -88,15 +88,11 @@ fn test_under_wine(extra: &[OsString], interpreter: Interpreter) -> Result<()> {
         Interpreter::Oldest => &prepared.oldest_python,
     };
     let _server = windows::wine::keep_server(&prepared.wine)?;
-    let this = std::env::current_exe()?;
-    let this = this.to_str().context("the path of xtask is not valid Unicode")?;
     let mut cargo = workspace::cargo()?;
     cargo
         .env(PYTHON_VARIABLE, windows::wine::windows_path(python)?)
         .args(["test", "--locked", "--target", WINDOWS_TARGET])
-        // Given as a list: the environment variable for it would be split at spaces.
-        .arg("--config")
-        .arg(format!("target.{WINDOWS_TARGET}.runner=['{this}', 'wine-run']"));
+        .args(["--config", &windows::wine::runner()?]);
     if !names_packages(extra) {
         cargo.args(workspace::PROGRAMS);
     }

@@ -12,6 +12,7 @@ mod memory;
 mod nginx;
 mod normal;
 mod pair;
+mod pipes;
 mod profile;
 mod recycle;
 mod reload;
@@ -77,6 +78,7 @@ const MEASUREMENTS: &[Measurement] = &[
         run: worker::run,
     },
     Measurement { name: "profile", shows: "where a request's time goes in the worker", run: profile::run },
+    Measurement { name: "pipes", shows: "named pipes beside overlapped I/O, under Wine", run: pipes::run },
     Measurement { name: "tls", shows: "what testssl.sh finds in the default profile", run: tls::run },
     Measurement { name: "static", shows: "static files, beside nginx", run: static_files::run },
 ];
@@ -113,7 +115,8 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<()> {
     if wine && measurement.name != "flood" {
         bail!("only flood is measured under Wine, which proves function, not speed");
     }
-    if !arguments.has("--no-build") {
+    // The pipes' program is a test of its own.
+    if !arguments.has("--no-build") && measurement.name != "pipes" {
         build(wine)?;
     }
     let trial = arguments.has("--trial");

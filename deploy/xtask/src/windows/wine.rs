@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::workspace::WINDOWS_TARGET;
 use crate::{cache, machine, namespace, process};
 
 /// Raised when the way the tree is made changes.
@@ -165,6 +166,14 @@ pub(crate) fn run_as_cargo_runner(args: &[OsString]) -> Result<ExitCode> {
     let (program, rest) = args.split_first().context("no program to run")?;
     let wine = Wine::new(if machine::is_root() { Source::Tree } else { Source::Installed });
     finish(&mut command(&wine, program, rest)?)
+}
+
+/// The setting by which cargo runs Windows programs under Wine.
+pub(crate) fn runner() -> Result<String> {
+    let this = std::env::current_exe()?;
+    let this = this.to_str().context("the path of xtask is not valid Unicode")?;
+    // Given as a list: the environment variable for it would be split at spaces.
+    Ok(format!("target.{WINDOWS_TARGET}.runner=['{this}', 'wine-run']"))
 }
 
 /// Runs to the end and passes the exit code on. Wine never gets the terminal: it would draw a console window on it.
