@@ -116,6 +116,7 @@ fn leave(ended: Result<(), LineError>) -> ! {
         Ok(()) => log::line("the app server is gone; leaving"),
         Err(error) => log::line(&format!("the app server is gone ({error}); leaving")),
     }
+    log::finish();
     // What the app started goes too.
     tidegate_host::kill_own_group();
     exit::at_once(1)

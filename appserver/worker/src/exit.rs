@@ -10,9 +10,10 @@ unsafe extern "C" {
     fn _exit(code: i32) -> !;
 }
 
-/// Ends the process at once. Nothing else runs: destructors and exit functions of libraries that
+/// Ends the process as soon as its last lines are written. Nothing else runs: destructors and exit functions of libraries that
 /// other threads are still using are what makes leaving dangerous.
 pub(crate) fn at_once(code: i32) -> ! {
+    log::finish();
     // SAFETY: takes a plain number and does not return.
     unsafe { _exit(code) }
 }

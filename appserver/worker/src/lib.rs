@@ -15,6 +15,7 @@
 //! | `pipe`, `upload`, `outbox` | the bounded queues between I/O and pool | both |
 //! | `deadline` | what follows a timeout, or a client that goes | watchdog |
 //! | `inspect`, `stack` | what requests are doing, and which are slow | inspector |
+//! | `log` | the worker's own lines on standard error | log |
 //!
 //! The I/O thread never runs Python; Python threads never touch sockets; nobody waits for
 //! anything while attached to Python.
@@ -50,5 +51,7 @@ fn tidegate_worker(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Serves as `TIDEGATE_LAUNCH` says, until the supervisor says stop. The result is the exit code.
 #[pyfunction]
 fn main(py: Python<'_>) -> i32 {
-    serve::run(py)
+    let code = serve::run(py);
+    py.detach(log::finish);
+    code
 }

@@ -185,6 +185,11 @@ def context(environ, start):
     yield str(variable.get()).encode()
 
 
+def complains(environ, start):
+    environ["wsgi.errors"].write("x" * (1 << 20) + "\n")
+    return text(start, "complained")
+
+
 def errors(environ, start):
     stream = environ["wsgi.errors"]
     stream.write("half a ")

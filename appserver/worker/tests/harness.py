@@ -52,7 +52,7 @@ class Place:
 class Worker:
     """A worker process and the supervisor's end of its channel."""
 
-    def __init__(self, target="app:application", mode="serve", flags=(), **launch):
+    def __init__(self, target="app:application", mode="serve", flags=(), deaf=False, **launch):
         self.directory = tempfile.mkdtemp()
         self.place, channel = Place(self.directory, "w.sock"), Place(self.directory, "c.sock")
         listener = channel.listen()
@@ -75,7 +75,8 @@ class Worker:
         self.beat = {"busy": 0}
         self.said = threading.Condition()
         self.errors_reader = threading.Thread(target=self.read_errors, daemon=True)
-        self.errors_reader.start()
+        if not deaf:
+            self.errors_reader.start()
         if mode == "serve":
             self.channel = self.accept(listener)
             threading.Thread(target=self.read_channel, daemon=True).start()
@@ -102,6 +103,10 @@ class Worker:
                 self.said.notify_all()
             if os.environ.get("VERBOSE"):
                 sys.stderr.buffer.write(b"    | " + line)
+
+    def listen(self):
+        """Reads the standard error of a worker that was started with `deaf`."""
+        self.errors_reader.start()
 
     def wait_for_error(self, fragment):
         with self.said:

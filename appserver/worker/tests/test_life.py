@@ -77,6 +77,38 @@ class Life(unittest.TestCase):
         self.assertEqual(worker.stop(drain_ms=200), 0)
         connection.close()
 
+    def test_a_supervisor_that_does_not_read_holds_up_nobody(self):
+        worker = self.start(deaf=True).ready()
+        with worker.connect() as connection:
+            file = connection.makefile("rb")
+            # Each of them is worth a line of the worker's own, far more of them than any pipe holds.
+            for _ in range(3000):
+                connection.sendall(message("/long"))
+                self.assertEqual(Response(connection, file=file).body, b"abc")
+            # What the app itself writes holds up its own request, and nothing else.
+            stuck = worker.connect()
+            stuck.sendall(message("/complains", internal=dispatch()[1]))
+            worker.wait_until_busy()
+            for _ in range(100):
+                connection.sendall(message("/list"))
+                self.assertEqual(Response(connection, file=file).body, b"one two")
+            file.close()
+        worker.listen()
+        worker.wait_for_error(b"lines are missing here, because nobody read them")
+        self.assertEqual(Response(stuck).body, b"complained")
+        stuck.close()
+        self.assertEqual(worker.stop(), 0)
+
+    def test_last_words_do_not_wait_for_a_supervisor_that_does_not_read(self):
+        worker = self.start(deaf=True).ready()
+        with worker.connect() as connection:
+            file = connection.makefile("rb")
+            for _ in range(3000):
+                connection.sendall(message("/long"))
+                Response(connection, file=file)
+            file.close()
+        self.assertEqual(worker.stop(), 0)
+
     def test_end_of_the_channel_is_the_end(self):
         worker = self.start().ready()
         worker.channel.shutdown(socket.SHUT_RDWR)
