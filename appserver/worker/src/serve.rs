@@ -138,20 +138,23 @@ fn beat(py: Python<'_>, shared: &'static Shared, stop: &Stop) -> PyResult<Durati
 /// threads to standard error.
 struct Dump<'py> {
     faulthandler: Option<Bound<'py, PyModule>>,
+    /// Standard error as a number: a stream would be flushed first, which waits for whoever writes to it.
+    file: Option<i32>,
     seconds: f64,
 }
 
 impl<'py> Dump<'py> {
     fn new(py: Python<'py>, interval: Duration) -> Self {
         let seconds = (interval * 3).as_secs_f64().max(3.0);
-        Self { faulthandler: py.import("faulthandler").ok(), seconds }
+        let stderr = py.import("sys").and_then(|sys| sys.getattr("__stderr__")?.call_method0("fileno")?.extract());
+        Self { faulthandler: py.import("faulthandler").ok(), file: stderr.ok(), seconds }
     }
 
     fn rearm(&mut self, _py: Python<'py>) {
-        if let Some(module) = &self.faulthandler
-            && module.call_method1("dump_traceback_later", (self.seconds,)).is_err()
+        if let (Some(module), Some(file)) = (&self.faulthandler, self.file)
+            && module.call_method1("dump_traceback_later", (self.seconds, false, file)).is_err()
         {
-            // The app has replaced sys.stderr by something without a file: then there is no dump.
+            // Another file has its number now, or none: then there is no dump.
             self.faulthandler = None;
         }
     }

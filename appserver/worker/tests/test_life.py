@@ -85,13 +85,16 @@ class Life(unittest.TestCase):
             for _ in range(3000):
                 connection.sendall(message("/long"))
                 self.assertEqual(Response(connection, file=file).body, b"abc")
-            # What the app itself writes holds up its own request, and nothing else.
+            # What the app itself writes holds up its own request, and nothing else: neither beats nor others.
+            worker.beat = {"busy": 0}
             stuck = worker.connect()
             stuck.sendall(message("/complains", internal=dispatch()[1]))
             worker.wait_until_busy()
             for _ in range(100):
                 connection.sendall(message("/list"))
                 self.assertEqual(Response(connection, file=file).body, b"one two")
+            worker.beat = {"busy": 0}
+            worker.wait_until_busy()
             file.close()
         worker.listen()
         worker.wait_for_error(b"lines are missing here, because nobody read them")
