@@ -7,7 +7,7 @@ use super::Bench;
 use super::report::{Report, median, row, thousands};
 use crate::{process, windows, workspace};
 
-const ROUNDS: u32 = 15;
+const ROUNDS: u32 = 40;
 /// As the program names them, and as the table does.
 const IMPLEMENTATIONS: [(&str, &str); 3] = [
     ("programs", "tokio, as the programs use it"),
@@ -55,7 +55,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Report> {
     Ok(Report {
         setup: vec![
             format!("a Windows program under Wine, {rounds} rounds, in each of which another implementation is first"),
-            "round trips: 512 bytes each way, counted for a second; transfer: writes of 64 KiB, reads into 64 KiB; \
+            "round trips: 512 bytes each way, counted for 250 ms; transfer: writes of 64 KiB, reads into 64 KiB; \
              pipes with buffers of 64 KiB each way; both ends in one process"
                 .to_owned(),
             "tokio and tasks: one end on the proxy's eight I/O threads, the other on a worker's single one".to_owned(),
