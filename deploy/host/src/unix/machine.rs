@@ -126,8 +126,12 @@ mod tests {
 
     #[test]
     fn the_kernel_tells_of_the_clock() {
-        let Ok(Clock::Kernel { error, .. }) = clock() else { panic!("it does not") };
-        assert!(error <= Duration::from_secs(17), "{error:?}");
+        match clock() {
+            Ok(Clock::Kernel { error, .. }) => assert!(error <= Duration::from_secs(17), "{error:?}"),
+            Ok(other) => panic!("{other:?}"),
+            // A container may forbid even the question.
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}"),
+        }
     }
 
     #[test]
