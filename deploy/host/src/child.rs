@@ -4,10 +4,8 @@
 //! Reading output and waiting happen on threads, three a child at the most, and need no runtime: the
 //! pipes of a Windows child cannot be read asynchronously, and one way for both systems is enough.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ChildStdin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,89 +21,6 @@ use crate::sys;
 const OUTPUT_PIECES: usize = 16;
 const OUTPUT_PIECE: usize = 8 * 1024;
 
-/// A child process to be. It inherits this process's environment.
-#[derive(Debug, Clone)]
-pub struct Spawn {
-    /// The program: a path, or a name searched for on PATH.
-    pub program: PathBuf,
-    /// Its arguments, without the program's name.
-    pub arguments: Vec<OsString>,
-    /// Working directory; this process's if not set.
-    pub directory: Option<PathBuf>,
-    /// Variables to add or replace.
-    pub environment: Vec<(OsString, OsString)>,
-    /// Standard input.
-    pub stdin: Stdin,
-    /// Standard output and standard error.
-    pub output: Output,
-    /// Memory that the system refuses to exceed.
-    pub memory_limit: Option<MemoryLimit>,
-}
-
-/// A bound on a child's memory. An allocation beyond it fails; nothing is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryLimit {
-    /// Bytes that may be allocated: on Linux by each process, as private memory that can be written to
-    /// (RLIMIT_DATA); on Windows by all together, as memory that is committed (the job object's limit).
-    ///
-    /// Not RLIMIT_AS, which counts libraries and address space that is only reserved: the heaps of a
-    /// process with many threads reserve gigabytes that they never use. RLIMIT_RSS has no effect.
-    pub bytes: u64,
-    /// What the stacks of its threads may grow to. Added on Linux, which counts a stack in full from
-    /// the start; Windows counts what was used of it.
-    pub stacks: u64,
-}
-
-/// Standard input of a child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stdin {
-    /// Empty.
-    Null,
-    /// A pipe on which nothing is written; its end ([`Child::close_stdin`]) is the message.
-    Pipe,
-}
-
-/// Standard output and error of a child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// This process's own.
-    Inherit,
-    /// Pipes, to be read through [`Child::take_stdout`] and [`Child::take_stderr`].
-    Capture,
-}
-
-impl Spawn {
-    /// A program without arguments, with empty standard input and inherited output.
-    pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self {
-            program: program.into(),
-            arguments: Vec::new(),
-            directory: None,
-            environment: Vec::new(),
-            stdin: Stdin::Null,
-            output: Output::Inherit,
-            memory_limit: None,
-        }
-    }
-
-    /// Starts it. Blocks for as long as the system takes to start a process.
-    pub fn start(&self) -> io::Result<Child> {
-        let started = sys::spawn(self)
-            .map_err(|error| crate::context(error, format_args!("failed to start {}", self.program.display())))?;
-        let process = Arc::new(started.process);
-        remember(&process);
-        // From here on a failure must not leave the child behind: `child` kills it when dropped.
-        let (exited, exit) = watch::channel(None);
-        let mut child = Child { process: Arc::clone(&process), exit, stdin: started.stdin, stdout: None, stderr: None };
-        thread::Builder::new().name(format!("wait-{}", child.id())).spawn(move || {
-            exited.send_replace(Some(process.wait().map_err(|error| error.to_string())));
-        })?;
-        child.stdout = started.stdout.map(ChildOutput::read).transpose()?;
-        child.stderr = started.stderr.map(ChildOutput::read).transpose()?;
-        Ok(child)
-    }
-}
-
 /// The children of this process, also those that have ended and are still held by somebody.
 static CHILDREN: Mutex<Vec<Weak<sys::Process>>> = Mutex::new(Vec::new());
 
@@ -115,7 +30,7 @@ fn remember(process: &Arc<sys::Process>) {
     children.push(Arc::downgrade(process));
 }
 
-/// Whether a process is a child of this one that [`Spawn`] has started, or was started by such a child.
+/// Whether a process is a child of this one that [`crate::Spawn`] has started, or was started by such a child.
 pub fn is_of_child(pid: u32) -> bool {
     let children: Vec<_> = {
         let children = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,6 +59,21 @@ pub struct Child {
 }
 
 impl Child {
+    /// Takes charge of a process that was just started.
+    pub(crate) fn of(started: Started) -> io::Result<Self> {
+        let process = Arc::new(started.process);
+        remember(&process);
+        // From here on a failure must not leave the child behind: `child` kills it when dropped.
+        let (exited, exit) = watch::channel(None);
+        let mut child = Child { process: Arc::clone(&process), exit, stdin: started.stdin, stdout: None, stderr: None };
+        thread::Builder::new().name(format!("wait-{}", child.id())).spawn(move || {
+            exited.send_replace(Some(process.wait().map_err(|error| error.to_string())));
+        })?;
+        child.stdout = started.stdout.map(ChildOutput::read).transpose()?;
+        child.stderr = started.stderr.map(ChildOutput::read).transpose()?;
+        Ok(child)
+    }
+
     /// The process id. A virtual environment's interpreter on Windows is a launcher: the process that
     /// runs Python has another.
     pub fn id(&self) -> u32 {

@@ -46,6 +46,7 @@ mod program;
 mod sddl;
 mod service;
 mod signal;
+mod spawn;
 mod tcp;
 
 #[cfg(unix)]
@@ -59,7 +60,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use child::{Child, ChildOutput, Exit, MemoryLimit, Output, Spawn, Stdin, is_of_child};
+pub use child::{Child, ChildOutput, Exit, is_of_child};
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::write_private;
 pub use given::{given_in_vain, given_listener};
@@ -74,6 +75,7 @@ pub use service::{
     usual_service_account,
 };
 pub use signal::{Signal, Signals, stdin_end};
+pub use spawn::{MemoryLimit, Output, Spawn, Stdin};
 pub use tcp::listen_tcp;
 
 /// How many threads a server should wait for sockets with: the cores, and on some systems more.

@@ -3,14 +3,14 @@
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use super::guard::Guard;
 use crate::child::Started;
-use crate::{Exit, Output, Spawn, Stdin};
+use crate::{Exit, Spawn};
 
 /// A child that leads a process group of its own number.
 #[derive(Debug)]
@@ -101,18 +101,7 @@ pub(crate) fn spawn(spawn: &Spawn) -> io::Result<Started> {
 }
 
 fn command(spawn: &Spawn) -> Command {
-    let mut command = Command::new(&spawn.program);
-    command.args(&spawn.arguments).envs(spawn.environment.iter().map(|(name, value)| (name, value)));
-    if let Some(directory) = &spawn.directory {
-        command.current_dir(directory);
-    }
-    command.stdin(match spawn.stdin {
-        Stdin::Null => Stdio::null(),
-        Stdin::Pipe => Stdio::piped(),
-    });
-    if spawn.output == Output::Capture {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    }
+    let mut command = spawn.command();
     // Signals of the terminal go to its foreground group, which this takes the child out of.
     command.process_group(0);
     let memory = spawn.memory_limit.map(|limit| libc::rlimit {

@@ -6,7 +6,7 @@ use std::io;
 use std::mem::size_of;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::ptr;
 
 use windows_sys::Win32::Foundation::{HANDLE, INVALID_HANDLE_VALUE, WAIT_OBJECT_0};
@@ -24,7 +24,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use crate::child::Started;
-use crate::{Exit, MemoryLimit, Output, Spawn, Stdin};
+use crate::{Exit, MemoryLimit, Output, Spawn};
 
 /// Exit code of what is killed, like that of a process ended by the task manager.
 const KILLED: u32 = 1;
@@ -96,19 +96,10 @@ pub(crate) fn spawn(spawn: &Spawn) -> io::Result<Started> {
 }
 
 fn command(spawn: &Spawn) -> Command {
-    let mut command = Command::new(&spawn.program);
-    command.args(&spawn.arguments).envs(spawn.environment.iter().map(|(name, value)| (name, value)));
-    if let Some(directory) = &spawn.directory {
-        command.current_dir(directory);
-    }
-    command.stdin(match spawn.stdin {
-        Stdin::Null => Stdio::null(),
-        Stdin::Pipe => Stdio::piped(),
-    });
+    let mut command = spawn.command();
     // Ctrl-C is for this process, which then decides what becomes of its children.
     let mut flags = CREATE_SUSPENDED | CREATE_NEW_PROCESS_GROUP;
     if spawn.output == Output::Capture {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // Inherited output may be this process's console, which the child then has to share.
         flags |= CREATE_NO_WINDOW;
     }
