@@ -5,10 +5,13 @@
 //! - `listener`: sockets, accept, TLS handshake
 //! - `session`: HTTP/1.1 and HTTP/2 become exchanges; the only user of pingora
 //! - `request`: a request's story; the table from causes to statuses
-//! - `static_files`: files below a directory
+//! - `policy`: the rules of hosts and routes at work
 //! - `traffic`: who is turned away: maintenance, limits
-//! - `buffer`: bodies that wait for a slow client or a busy app
+//! - `static_files`: files below a directory
 //! - `upstream`: the queue, the workers' slots, the pooled connections
+//! - `buffer`: bodies that wait for a slow client or a busy app
+//! - `reply`, `negotiate`, `compress`: what the proxy answers itself, and bodies in another coding
+//! - `shared`, `header_end`: what all connections and requests have in common; where a header ends
 //! - `control`, `reload`: what the app server says; configuration in force
 //! - `metrics`, `access`: what operators see
 //!
