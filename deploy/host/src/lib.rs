@@ -24,6 +24,7 @@
 //! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
 //! | `certificate_store::{AVAILABLE, list, open, import, grant_key, may_use_key, Key}` | the certificate store of Windows |
 //! | `access::{describe, protect, ids, is_system, is_everybody}` | who may use a file |
+//! | `directories::{is_shared, is_home}` | directories that are no program's own |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
 //! | `service::{install, remove, start, stop, restart, reload, state, settings, journal_command}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
@@ -36,6 +37,7 @@
 pub mod access;
 pub mod certificate_store;
 mod child;
+mod directories;
 mod endpoint;
 pub mod file;
 mod given;
@@ -61,6 +63,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use child::{Child, ChildOutput, Exit, is_of_child};
+pub use directories::shared_directory;
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::write_private;
 pub use given::{given_in_vain, given_listener};

@@ -13,6 +13,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod interpreter;
+mod ownership;
 mod place;
 mod raw;
 mod reader;

@@ -6,6 +6,7 @@ pub(crate) mod certificate_store;
 mod child;
 mod clock;
 mod defender;
+pub(crate) mod directories;
 mod event_log;
 mod file;
 mod firewall;

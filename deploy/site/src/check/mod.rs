@@ -15,6 +15,7 @@ mod listeners;
 mod log;
 mod maintenance;
 mod names;
+mod own;
 mod paths;
 mod pool;
 mod redirects;
@@ -86,7 +87,7 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
         endpoints_fit(&table, runtime_dir, &apps.names);
     }
     version?;
-    Some(Site {
+    let site = Site {
         file: origin.file,
         digest: origin.digest,
         state_dir: state_dir?,
@@ -102,7 +103,9 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
         trace_context: trace_context?,
         metrics: metrics?,
         log: log?,
-    })
+    };
+    own::check(&table, &site);
+    Some(site)
 }
 
 /// The shortest a duration may be: zero would mean "never" to some readers and "at once" to others.

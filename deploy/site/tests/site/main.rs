@@ -17,6 +17,8 @@ mod load;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod own;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod redirects;
