@@ -9,6 +9,10 @@ fn site(name: &str) -> Site {
     site
 }
 
+/// What is done to the services of this installation, whatever their names, is done to those of the other tests as well.
+#[cfg(windows)]
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Removes the services whatever becomes of the test.
 #[cfg(windows)]
 struct Installed(String);
@@ -29,6 +33,7 @@ impl Drop for Installed {
 async fn the_pair_is_installed_started_reloaded_stopped_and_removed_as_services() {
     use tidegate_tests::running::Running;
 
+    let _alone = ALONE.lock().await;
     let site = site("service");
     let set = format!("Tg{}", std::process::id());
     let installed = Installed(set.clone());
@@ -77,6 +82,54 @@ async fn the_pair_is_installed_started_reloaded_stopped_and_removed_as_services(
     drop(installed);
 }
 
+/// As an upgrade does it, which knows no names.
+#[cfg(windows)]
+#[tokio::test]
+async fn all_services_of_the_installation_are_stopped_and_those_that_ran_started_again() {
+    use tidegate_host::ServiceState;
+
+    let _alone = ALONE.lock().await;
+    let tidegate = async |arguments: &[&str]| {
+        let finished = tidegate_tests::program::tidegate(arguments.iter().map(|word| (*word).to_owned())).await;
+        println!("{arguments:?}: {finished:?}");
+        finished
+    };
+    let sets = ["Tr", "Ti"].map(|set| format!("{set}{}", std::process::id()));
+    let installed = sets.clone().map(Installed);
+    let [running, idle] = ["ran", "idle"].map(site);
+    let names = |set: &str| ["appserver", "proxy"].map(|part| tidegate_host::service_name(set, part));
+    let run = |set: &str| {
+        names(set).map(|name| matches!(tidegate_host::service_state(&name), Ok(ServiceState::Running { .. })))
+    };
+    for (site, set, more) in [(&running, &sets[0], "--start"), (&idle, &sets[1], "--keep-permissions")] {
+        let config = site.config().display().to_string();
+        assert_eq!(tidegate(&["--config", &config, "service", "install", "--name", set, more]).await.code, 0);
+    }
+    let state = tidegate(&["service", "status", "--all"]).await;
+    for text in [&names(&sets[0])[1], &names(&sets[1])[0], &running.config().display().to_string()] {
+        assert!(state.stdout.contains(text), "{text}: {state:?}");
+    }
+
+    let stopped = tidegate(&["service", "stop", "--all", "--remember"]).await;
+    assert_eq!((stopped.code, run(&sets[0])), (0, [false, false]));
+    let remembered = tidegate_host::remembered_services().unwrap();
+    assert!(names(&sets[0]).iter().all(|name| remembered.contains(name)), "{remembered:?}");
+    assert!(!names(&sets[1]).iter().any(|name| remembered.contains(name)), "{remembered:?}");
+    assert_eq!(tidegate(&["service", "start", "--remembered"]).await.code, 0);
+    assert_eq!((run(&sets[0]), run(&sets[1])), ([true, true], [false, false]));
+    let left = tidegate_host::remembered_services().unwrap();
+    assert!(!names(&sets[0]).iter().any(|name| left.contains(name)), "{left:?}");
+
+    // It leaves what does not run as it is.
+    assert_eq!(tidegate(&["service", "restart", "--all"]).await.code, 0);
+    assert_eq!((run(&sets[0]), run(&sets[1])), ([true, true], [false, false]));
+    assert_eq!(tidegate(&["service", "uninstall", "--all"]).await.code, 0);
+    for name in sets.iter().flat_map(|set| names(set)) {
+        assert_eq!(tidegate_host::service_state(&name).unwrap(), ServiceState::Missing, "{name}");
+    }
+    drop(installed);
+}
+
 /// The job object of the app server holds its workers, also where the service control manager is its parent.
 #[cfg(windows)]
 #[tokio::test]
@@ -86,6 +139,7 @@ async fn killing_the_process_of_either_service_leaves_no_python() {
     use tidegate_tests::running::Running;
     use tidegate_tests::wait::eventually;
 
+    let _alone = ALONE.lock().await;
     let site = site("killed");
     let set = format!("Tk{}", std::process::id());
     let installed = Installed(set.clone());

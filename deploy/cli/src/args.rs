@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::certificate::{Certificate, CertificateImport, CertificateShow, Password, ProxyAccount};
 pub(crate) use self::logs::{LogLevel, Logs};
 pub(crate) use self::maintenance::Maintenance;
-pub(crate) use self::service::{Service, ServiceInstall, ServiceSet};
+pub(crate) use self::service::{Service, ServiceChoice, ServiceInstall, ServiceSet, ServiceStart, ServiceStop};
 
 const EXIT_CODES: &str = "\
 Exit codes:

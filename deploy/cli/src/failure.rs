@@ -35,6 +35,18 @@ impl Failure {
         Self { exit, ..self }
     }
 
+    /// Several at once, as one: the first one's next step comes first. None is no failure.
+    pub(crate) fn all(failures: Vec<Self>) -> Result<(), Self> {
+        failures
+            .into_iter()
+            .reduce(|first, other| {
+                let next =
+                    if first.next == other.next { first.next } else { format!("{}; {}", first.next, other.next) };
+                Self { exit: first.exit, message: format!("{}\n{}", first.message, other.message), next }
+            })
+            .map_or(Ok(()), Err)
+    }
+
     /// A site file that is wrong, or is not there.
     pub(crate) fn configuration(file: &std::path::Path, error: &ConfigError) -> Self {
         let next = if file.exists() {
@@ -86,6 +98,14 @@ mod tests {
         assert_eq!(failure.show(Style::plain()), "error: one\n  two\nnext:  do this\n");
         let failure = failure.exit_with(BAD_CONFIGURATION);
         assert_eq!(failure.show(Style::plain()), "error: one\nerror: two\nnext:  do this\n");
+    }
+
+    #[test]
+    fn several_failures_are_told_as_one() {
+        assert_eq!(Failure::all(Vec::new()), Ok(()));
+        let [one, two] = ["one", "two"].map(|text| Failure::new(text).next(format!("do {text}")));
+        let all = Failure::all(vec![one, two]).unwrap_err();
+        assert_eq!((all.message(), all.next_step()), ("one\ntwo", "do one; do two"));
     }
 
     #[test]

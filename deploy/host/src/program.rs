@@ -50,6 +50,20 @@ pub fn beside_executable(names: &[&str]) -> Option<PathBuf> {
     names.iter().map(|name| directory.join(name)).find(|file| file.is_file())
 }
 
+/// Whether both paths lead to the same file or directory, as far as they are there; below a drive of Windows the case of
+/// letters does not matter.
+pub fn is_same_path(one: &Path, other: &Path) -> bool {
+    comparable(one) == comparable(other)
+}
+
+fn comparable(path: &Path) -> String {
+    let path = plain(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    let text = path.display().to_string();
+    let is_on_drive = text.as_bytes().get(1) == Some(&b':');
+    let text = text.trim_end_matches(['/', '\\']);
+    if is_on_drive { text.to_lowercase() } else { text.to_owned() }
+}
+
 /// A path on a drive of Windows without the prefix `\\?\` that resolving links adds: services and firewall rules are known by
 /// the path as people write it.
 fn plain(path: PathBuf) -> PathBuf {
@@ -71,6 +85,18 @@ mod tests {
             ("/usr/lib/tidegate/tidegate", "/usr/lib/tidegate/tidegate"),
         ] {
             assert_eq!(plain(PathBuf::from(path)), PathBuf::from(expected));
+        }
+    }
+
+    #[test]
+    fn a_path_on_a_drive_is_the_same_in_any_case() {
+        for (one, other, same) in [
+            (r"Q:\No\Tidegate", r"q:\no\TIDEGATE\", true),
+            (r"Q:\No\tidegate.yaml", r"Q:\No\tidegate.yaml.old", false),
+            ("/opt/none/Tidegate", "/opt/none/tidegate", false),
+            ("/opt/none/tidegate/", "/opt/none/tidegate", true),
+        ] {
+            assert_eq!(is_same_path(Path::new(one), Path::new(other)), same, "{one} {other}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::program::is_same_path;
 use crate::sys;
 
 /// A service as it is to be installed.
@@ -96,6 +97,10 @@ pub struct ServiceSettings {
     pub start: StartType,
     /// Its program and arguments, as the system has them.
     pub command: String,
+    /// Its program.
+    pub program: PathBuf,
+    /// Its arguments, as the program gets them.
+    pub arguments: Vec<String>,
 }
 
 /// How far a program that runs as a service is.
@@ -162,6 +167,24 @@ pub fn service_state(name: &str) -> io::Result<ServiceState> {
 /// How a service is installed; `None` if it is not.
 pub fn service_settings(name: &str) -> io::Result<Option<ServiceSettings>> {
     sys::service::settings(name)
+}
+
+/// Every service that runs a program in this directory, whatever its name.
+pub fn services_of(directory: &Path) -> io::Result<Vec<(String, ServiceSettings)>> {
+    let mut services = sys::service::installed()?;
+    services.retain(|(_, settings)| settings.program.parent().is_some_and(|parent| is_same_path(parent, directory)));
+    Ok(services)
+}
+
+/// Replaces the names of services that are to be started again by whoever asks for [`remembered_services`]. Names have no
+/// spaces.
+pub fn remember_services(names: &[String]) -> io::Result<()> {
+    sys::service::remember(names).map_err(|error| crate::context(error, "failed to remember which services ran"))
+}
+
+/// What was remembered, until other names are.
+pub fn remembered_services() -> io::Result<Vec<String>> {
+    sys::service::remembered().map_err(|error| crate::context(error, "failed to look up which services ran"))
 }
 
 /// Runs `program` as the service `name`: its exit code becomes the service's. Fails where the system's

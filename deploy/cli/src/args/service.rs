@@ -9,17 +9,17 @@ pub(crate) enum Service {
     /// Install both services, or bring installed ones up to date; they start with the system.
     Install(ServiceInstall),
     /// Stop both and remove them. Files and data stay.
-    Uninstall(ServiceSet),
+    Uninstall(ServiceChoice),
     /// Start both and wait until the site serves.
     Start(ServiceStart),
     /// Stop both; requests are finished first.
-    Stop(ServiceSet),
+    Stop(ServiceStop),
     /// Stop and start both.
-    Restart(ServiceSet),
+    Restart(ServiceChoice),
     /// Have them load the site file anew, as `tidegate reload` does.
     Reload(ServiceSet),
     /// Show what both do.
-    Status(ServiceSet),
+    Status(ServiceChoice),
 }
 
 #[derive(Debug, Args)]
@@ -29,10 +29,35 @@ pub(crate) struct ServiceSet {
     pub(crate) name: String,
 }
 
+/// One pair of services, or every pair.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceChoice {
+    #[command(flatten)]
+    pub(crate) set: ServiceSet,
+
+    /// Every service that runs the programs of this installation, whatever its --name.
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceStop {
+    #[command(flatten)]
+    pub(crate) chosen: ServiceChoice,
+
+    /// Remember which of them ran, for `start --remembered`: around an upgrade.
+    #[arg(long, requires = "all")]
+    pub(crate) remember: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ServiceStart {
     #[command(flatten)]
-    pub(crate) set: ServiceSet,
+    pub(crate) chosen: ServiceChoice,
+
+    /// Those of this installation that `stop --all --remember` has stopped, and forget them.
+    #[arg(long, conflicts_with_all = ["name", "all"])]
+    pub(crate) remembered: bool,
 
     /// Leave it at starting them; the site file is not looked at.
     #[arg(long)]

@@ -5,7 +5,7 @@ use tidegate_site::Site;
 
 use crate::args::ServiceSet;
 use crate::finding::Report;
-use crate::service::PARTS;
+use crate::service::{PARTS, site_file};
 
 const TOPIC: &str = "services";
 
@@ -82,13 +82,12 @@ trait ForSite {
 
 impl ForSite for ServiceSettings {
     fn is_for(&self, site: &Site) -> bool {
-        let file = site.file.display().to_string().to_lowercase();
-        self.command.to_lowercase().contains(&file)
+        site_file(self).is_some_and(|file| tidegate_host::is_same_path(&file, &site.file))
     }
 }
 
 fn installed(name: &str, settings: &ServiceSettings, report: &mut Report) {
-    let ServiceSettings { account, start, command } = settings;
+    let ServiceSettings { account, start, command, .. } = settings;
     if ALMIGHTY.iter().any(|almighty| almighty.eq_ignore_ascii_case(account)) {
         report.warning(
             TOPIC,

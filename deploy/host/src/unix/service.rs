@@ -15,6 +15,9 @@ use crate::service::{Event, Installed, Progress, Service, ServiceSettings, Servi
 
 /// Where an administrator's units are.
 const UNITS: &str = "/etc/systemd/system";
+/// Names of services that an upgrade has stopped; gone with the next start of the system, which starts them anyway. Not in
+/// a directory of the services' account, whose list would be obeyed by root.
+const REMEMBERED: &str = "/run/tidegate.stopped";
 /// The account of both services unless another is named.
 const ACCOUNT: &str = "tidegate";
 
@@ -229,11 +232,52 @@ fn parse_settings(shown: &str) -> Option<ServiceSettings> {
         "masked" | "masked-runtime" => StartType::Disabled,
         _ => StartType::Manual,
     };
-    // `{ path=/usr/bin/x ; argv[]=/usr/bin/x --config /srv/tidegate.yaml ; ... }`
+    // `{ path=/usr/bin/x ; argv[]=/usr/bin/x --config /srv/a b.yaml ; ... }`: the words are not quoted, but ours are options
+    // with one value each.
     let command = value("ExecStart").unwrap_or_default();
     let command = command.split_once("argv[]=").map_or(command, |(_, rest)| rest);
     let command = command.split_once(" ; ").map_or(command, |(command, _)| command).to_owned();
-    Some(ServiceSettings { account, start, command })
+    let mut words = command.split(" --");
+    let program = words.next().unwrap_or_default().into();
+    let arguments = words
+        .flat_map(|option| match option.split_once(' ') {
+            Some((name, value)) => vec![format!("--{name}"), value.to_owned()],
+            None => vec![format!("--{option}")],
+        })
+        .collect();
+    Some(ServiceSettings { account, start, command, program, arguments })
+}
+
+/// Those among the administrator's units that look like ours.
+pub(crate) fn installed() -> io::Result<Vec<(String, ServiceSettings)>> {
+    let Ok(entries) = fs::read_dir(UNITS) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".service")) else { continue };
+        if !fs::read_to_string(&path).is_ok_and(|text| unit::runs(&text, "tidegate-")) {
+            continue;
+        }
+        found.extend(settings(name)?.map(|settings| (name.to_owned(), settings)));
+    }
+    Ok(found)
+}
+
+pub(crate) fn remember(names: &[String]) -> io::Result<()> {
+    if !names.is_empty() {
+        return fs::write(REMEMBERED, names.join(" "));
+    }
+    match fs::remove_file(REMEMBERED) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn remembered() -> io::Result<Vec<String>> {
+    match fs::read_to_string(REMEMBERED) {
+        Ok(text) => Ok(text.split_whitespace().map(str::to_owned).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 fn parse_state(shown: &str) -> ServiceState {
@@ -276,11 +320,13 @@ mod tests {
     #[test]
     fn how_a_unit_is_installed_is_read() {
         let shown = "LoadState=loaded\nUser=tidegate\nUnitFileState=enabled\n\
-                     ExecStart={ path=/usr/bin/x ; argv[]=/usr/bin/x --config /srv/a b.yaml ; ignore_errors=no ; pid=0 }";
+                     ExecStart={ path=/usr/bin/x ; argv[]=/usr/bin/x --config /srv/a b.yaml --service tidegate-proxy ; ignore_errors=no ; pid=0 }";
         let expected = ServiceSettings {
             account: "tidegate".to_owned(),
             start: StartType::Automatic,
-            command: "/usr/bin/x --config /srv/a b.yaml".to_owned(),
+            command: "/usr/bin/x --config /srv/a b.yaml --service tidegate-proxy".to_owned(),
+            program: "/usr/bin/x".into(),
+            arguments: ["--config", "/srv/a b.yaml", "--service", "tidegate-proxy"].map(str::to_owned).to_vec(),
         };
         assert_eq!(parse_settings(shown), Some(expected));
         let plain = parse_settings("LoadState=loaded\nUser=\nUnitFileState=disabled\nExecStart=").unwrap();

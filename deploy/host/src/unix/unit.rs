@@ -132,6 +132,16 @@ pub(super) fn path(directory: &Path, unit: &str) -> PathBuf {
     directory.join(unit)
 }
 
+/// Whether a unit starts a program whose name begins so.
+pub(super) fn runs(unit: &str, program: &str) -> bool {
+    let mut starts = unit.lines().filter_map(|line| line.strip_prefix("ExecStart="));
+    starts.any(|command| {
+        let command = command.trim_start_matches('"');
+        let path = command.split(['"', ' ']).next().unwrap_or_default();
+        path.rsplit('/').next().is_some_and(|name| name.starts_with(program))
+    })
+}
+
 fn has_socket(service: &Service) -> bool {
     service.listeners.iter().any(is_fixed)
 }
@@ -177,6 +187,18 @@ fn plain(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_that_start_our_programs_are_known() {
+        for (unit, expected) in [
+            ("[Service]\nExecStart=\"/usr/lib/tidegate/tidegate-proxy\" \"--config\" \"/a\"\n", true),
+            ("ExecStart=/usr/bin/tidegate-appserver --config /a", true),
+            ("ExecStart=/usr/bin/vim /etc/tidegate-proxy", false),
+            ("# ExecStart=/usr/bin/tidegate-proxy", false),
+        ] {
+            assert_eq!(runs(unit, "tidegate-"), expected, "{unit}");
+        }
+    }
 
     #[test]
     fn listeners_are_named_as_systemd_reads_them() {

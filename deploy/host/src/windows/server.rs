@@ -15,7 +15,7 @@ use windows_sys::Win32::Security::Authorization::{GetSecurityInfo, SE_KERNEL_OBJ
 use windows_sys::Win32::Security::{OWNER_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, PSID};
 
 use super::pipe::{Stream, server_process};
-use super::service_process::service_of;
+use super::service_list::service_of;
 use super::{account, service};
 
 /// SYSTEM, and Administrators, who own what their elevated programs make.

@@ -1,65 +1,34 @@
-//! The service control manager, from both sides: a program that runs as a service, and a command that
-//! installs and drives services.
+//! The service control manager as a command sees it that installs and drives services. How a program runs as one is next door.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use windows_service::service::{
-    Service as Handle, ServiceAccess, ServiceAction, ServiceActionType, ServiceControl, ServiceControlAccept,
-    ServiceErrorControl, ServiceExitCode, ServiceFailureActions, ServiceFailureResetPeriod, ServiceInfo,
-    ServiceSidType, ServiceStartType, ServiceState as ScmState, ServiceStatus, ServiceType,
+    Service as Handle, ServiceAccess, ServiceAction, ServiceActionType, ServiceErrorControl, ServiceExitCode,
+    ServiceFailureActions, ServiceFailureResetPeriod, ServiceInfo, ServiceSidType, ServiceStartType,
+    ServiceState as ScmState, ServiceType,
 };
-use windows_service::service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle};
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
-use windows_service::{define_windows_service, service_dispatcher};
-use windows_sys::Win32::Foundation::{ERROR_FAILED_SERVICE_CONTROLLER_CONNECT, ERROR_SERVICE_DOES_NOT_EXIST};
+use windows_sys::Win32::Foundation::{
+    ERROR_SERVICE_CANNOT_ACCEPT_CTRL, ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_NOT_ACTIVE,
+};
 use windows_sys::Win32::System::Services::{ControlService, SERVICE_CONTROL_PARAMCHANGE, SERVICE_STATUS};
 
-use super::event_log;
-use crate::service::{Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType};
-use crate::{Signal, context};
+use super::{command_line, event_log, service_list};
+use crate::context;
+use crate::service::{Installed, Service, ServiceSettings, ServiceState, StartType};
+
+pub(crate) use super::remembered::{remember, remembered};
+pub(crate) use super::service_program::{report_event, run, stderr_leads_nowhere, tell};
 
 /// Restarts after a failure, then again after the last of these. A web application that cannot start is tried for
 /// ever: its database may come up later.
 const RESTARTS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(60)];
 /// Failures are forgotten after this long without one.
 const RESET: Duration = Duration::from_secs(24 * 60 * 60);
-/// Between two signs of life while the service starts or stops.
-const BEAT: Duration = Duration::from_secs(1);
-/// How long the manager should wait for the next of them.
-const WAIT_HINT: Duration = Duration::from_secs(10);
-/// Requests of the manager that have not been taken yet.
-const PENDING: usize = 4;
-
-type Program = Box<dyn FnOnce() -> u8 + Send>;
-
-/// What the entry point, which takes no argument of ours, needs and leaves.
-static RUN: Mutex<Run> =
-    Mutex::new(Run { name: String::new(), program: None, requests: None, reporter: None, code: 1 });
-
-struct Run {
-    name: String,
-    program: Option<Program>,
-    requests: Option<mpsc::Receiver<Signal>>,
-    reporter: Option<Reporter>,
-    code: u8,
-}
-
-/// Tells the manager the state, with checkpoints while it is a passing one.
-#[derive(Clone, Copy)]
-struct Reporter {
-    handle: ServiceStatusHandle,
-    state: ScmState,
-    checkpoint: u32,
-}
-
-define_windows_service!(entry_point, service_main);
 
 pub(crate) fn name(set: &str, part: &str) -> String {
     let mut part = part.to_owned();
@@ -76,161 +45,9 @@ pub(crate) fn usual_account(name: &str) -> String {
     format!(r"NT SERVICE\{name}")
 }
 
-pub(crate) fn run(name: &str, program: Program) -> io::Result<u8> {
-    {
-        let mut run = lock();
-        run.name = name.to_owned();
-        run.program = Some(program);
-    }
-    match service_dispatcher::start(name, entry_point) {
-        Ok(()) => Ok(lock().code),
-        Err(error) => {
-            let error = plain(error);
-            if error.raw_os_error() == Some(ERROR_FAILED_SERVICE_CONTROLLER_CONNECT.cast_signed()) {
-                return Err(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    "this process was not started by the service control manager: leave --service out to run in a \
-                     console, or use `tidegate service start`",
-                ));
-            }
-            Err(error)
-        }
-    }
-}
-
-fn service_main(_arguments: Vec<OsString>) {
-    let (requests, receiver) = mpsc::channel(PENDING);
-    let (name, program) = {
-        let mut run = lock();
-        run.requests = Some(receiver);
-        (run.name.clone(), run.program.take())
-    };
-    let Some(program) = program else { return };
-    let handler = move |control| match control {
-        ServiceControl::Stop | ServiceControl::Preshutdown | ServiceControl::Shutdown => {
-            report(ScmState::StopPending);
-            // One that waits already says the same.
-            let _ = requests.try_send(Signal::Stop);
-            ServiceControlHandlerResult::NoError
-        }
-        ServiceControl::ParamChange => {
-            let _ = requests.try_send(Signal::Reload);
-            ServiceControlHandlerResult::NoError
-        }
-        ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
-        _ => ServiceControlHandlerResult::NotImplemented,
-    };
-    let Ok(handle) = service_control_handler::register(&name, handler) else { return };
-    lock().reporter = Some(Reporter { handle, state: ScmState::StartPending, checkpoint: 0 });
-    report(ScmState::StartPending);
-    let beats = thread::Builder::new().name("service".into()).spawn(|| {
-        loop {
-            thread::sleep(BEAT);
-            if !beat() {
-                return;
-            }
-        }
-    });
-    let code = program();
-    lock().code = code;
-    report(ScmState::Stopped);
-    if let Ok(beats) = beats {
-        // It looks once more and ends.
-        let _ = beats.join();
-    }
-}
-
-/// Another checkpoint while the state is a passing one. Says whether there may be more.
-fn beat() -> bool {
-    let mut run = lock();
-    let code = run.code;
-    let Some(reporter) = &mut run.reporter else { return false };
-    match reporter.state {
-        ScmState::Stopped => return false,
-        ScmState::StartPending | ScmState::StopPending => {
-            reporter.checkpoint += 1;
-            reporter.tell(code);
-        }
-        _ => {}
-    }
-    true
-}
-
-/// A change of state. A service that stops does not go back to running.
-fn report(state: ScmState) {
-    let mut run = lock();
-    let code = run.code;
-    let Some(reporter) = &mut run.reporter else { return };
-    if reporter.state == ScmState::StopPending && state != ScmState::Stopped {
-        return;
-    }
-    reporter.state = state;
-    reporter.checkpoint = 0;
-    reporter.tell(code);
-}
-
-impl Reporter {
-    fn tell(&self, code: u8) {
-        let is_passing = matches!(self.state, ScmState::StartPending | ScmState::StopPending);
-        let controls_accepted = match self.state {
-            ScmState::Running => {
-                ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN | ServiceControlAccept::PARAM_CHANGE
-            }
-            // Whoever gives up on a start that takes long can stop it.
-            ScmState::StartPending => ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN,
-            _ => ServiceControlAccept::empty(),
-        };
-        let exit_code = match (self.state, code) {
-            (ScmState::Stopped, 1..) => ServiceExitCode::ServiceSpecific(code.into()),
-            _ => ServiceExitCode::NO_ERROR,
-        };
-        // A manager that does not listen cannot be told of it either.
-        let _ = self.handle.set_service_status(ServiceStatus {
-            service_type: ServiceType::OWN_PROCESS,
-            current_state: self.state,
-            controls_accepted,
-            exit_code,
-            checkpoint: if is_passing { self.checkpoint + 1 } else { 0 },
-            wait_hint: if is_passing { WAIT_HINT } else { Duration::ZERO },
-            process_id: None,
-        });
-    }
-}
-
-pub(crate) fn stderr_leads_nowhere() -> bool {
-    !lock().name.is_empty()
-}
-
 /// Nothing is kept of it.
 pub(crate) fn journal_command(_names: &[String]) -> Option<(&'static str, Vec<String>)> {
     None
-}
-
-pub(crate) fn report_event(event: Event, text: &str) {
-    let name = lock().name.clone();
-    // In a console people read what is printed.
-    if !name.is_empty() {
-        event_log::report(&name, event, text);
-    }
-}
-
-pub(crate) fn tell(progress: Progress) {
-    if progress == Progress::Serving {
-        report_event(Event::Started, "the service serves");
-    }
-    report(match progress {
-        Progress::Serving => ScmState::Running,
-        Progress::Stopping => ScmState::StopPending,
-    });
-}
-
-/// What the manager asks of this process, if it is a service; for the first caller.
-pub(super) fn take_requests() -> Option<mpsc::Receiver<Signal>> {
-    lock().requests.take()
-}
-
-fn lock() -> std::sync::MutexGuard<'static, Run> {
-    RUN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn install(services: &[Service], files_only: Option<&Path>) -> io::Result<Installed> {
@@ -322,8 +139,18 @@ pub(crate) fn start(name: &str) -> io::Result<()> {
     open(name, ServiceAccess::START)?.start(&none).map_err(|error| about(name, "failed to start", error))
 }
 
+/// One that ends at this moment, or takes no request while it starts or stops, is no failure: the next look tells.
 pub(crate) fn stop(name: &str) -> io::Result<()> {
-    open(name, ServiceAccess::STOP)?.stop().map(|_| ()).map_err(|error| about(name, "failed to stop", error))
+    match open(name, ServiceAccess::STOP)?.stop() {
+        Ok(_) => Ok(()),
+        Err(windows_service::Error::Winapi(error)) if is_passing(&error) => Ok(()),
+        Err(error) => Err(about(name, "failed to stop", error)),
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(i32::cast_unsigned);
+    matches!(code, Some(ERROR_SERVICE_NOT_ACTIVE | ERROR_SERVICE_CANNOT_ACCEPT_CTRL))
 }
 
 /// The service control manager knows no sets, and no listeners that outlive a service.
@@ -370,15 +197,25 @@ pub(crate) fn settings(name: &str) -> io::Result<Option<ServiceSettings>> {
         Err(error) => return Err(error),
     };
     let config = service.query_config().map_err(|error| about(name, "failed to ask for", error))?;
+    let command = config.executable_path.to_string_lossy().into_owned();
+    let mut words = command_line::words(&command).into_iter();
     Ok(Some(ServiceSettings {
+        program: PathBuf::from(words.next().unwrap_or_default()),
+        arguments: words.collect(),
         account: config.account_name.unwrap_or_default().to_string_lossy().into_owned(),
         start: match config.start_type {
             ServiceStartType::Disabled => StartType::Disabled,
             ServiceStartType::OnDemand => StartType::Manual,
             _ => StartType::Automatic,
         },
-        command: config.executable_path.to_string_lossy().into_owned(),
+        command,
     }))
+}
+
+/// Services that may not be looked at are not ours: only administrators ask, and ours let them.
+pub(crate) fn installed() -> io::Result<Vec<(String, ServiceSettings)>> {
+    let names = service_list::names()?.into_iter();
+    Ok(names.filter_map(|name| settings(&name).ok().flatten().map(|settings| (name, settings))).collect())
 }
 
 /// ERROR_SERVICE_NEVER_STARTED.
@@ -410,7 +247,7 @@ fn open(name: &str, access: ServiceAccess) -> io::Result<Handle> {
 }
 
 /// The system's own error, which says more than the library's text.
-fn plain(error: windows_service::Error) -> io::Error {
+pub(super) fn plain(error: windows_service::Error) -> io::Error {
     match error {
         windows_service::Error::Winapi(error) => error,
         other => io::Error::other(other),

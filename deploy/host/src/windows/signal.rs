@@ -25,7 +25,7 @@ impl Signals {
             break_: windows::ctrl_break()?,
             close: windows::ctrl_close()?,
             shutdown: windows::ctrl_shutdown()?,
-            service: super::service::take_requests(),
+            service: super::service_program::take_requests(),
         })
     }
 

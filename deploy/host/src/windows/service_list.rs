@@ -1,4 +1,4 @@
-//! Which service a process is, by the service manager's own account.
+//! The services that the service manager knows: which there are, and which of them a process is.
 
 use std::io;
 use std::mem::size_of;
@@ -7,7 +7,7 @@ use std::ptr;
 use windows_sys::Win32::Foundation::ERROR_MORE_DATA;
 use windows_sys::Win32::System::Services::{
     CloseServiceHandle, ENUM_SERVICE_STATUS_PROCESSW, EnumServicesStatusExW, OpenSCManagerW, SC_ENUM_PROCESS_INFO,
-    SC_HANDLE, SC_MANAGER_CONNECT, SC_MANAGER_ENUMERATE_SERVICE, SERVICE_ACTIVE, SERVICE_WIN32,
+    SC_HANDLE, SC_MANAGER_CONNECT, SC_MANAGER_ENUMERATE_SERVICE, SERVICE_ACTIVE, SERVICE_STATE_ALL, SERVICE_WIN32,
 };
 
 use super::account::text;
@@ -26,6 +26,20 @@ impl Drop for Manager {
 
 /// The name of the service that runs as this process.
 pub(super) fn service_of(process: u32) -> io::Result<Option<String>> {
+    Ok(list(SERVICE_ACTIVE)?.into_iter().find(|service| service.process == process).map(|service| service.name))
+}
+
+/// The names of all, whatever they do.
+pub(super) fn names() -> io::Result<Vec<String>> {
+    Ok(list(SERVICE_STATE_ALL)?.into_iter().map(|service| service.name).collect())
+}
+
+struct Listed {
+    name: String,
+    process: u32,
+}
+
+fn list(states: u32) -> io::Result<Vec<Listed>> {
     // SAFETY: neither a machine nor a database is named.
     let manager =
         unsafe { OpenSCManagerW(ptr::null(), ptr::null(), SC_MANAGER_CONNECT | SC_MANAGER_ENUMERATE_SERVICE) };
@@ -36,6 +50,7 @@ pub(super) fn service_of(process: u32) -> io::Result<Option<String>> {
     // Of u64 for the alignment of what is written to it.
     let mut buffer = vec![0_u64; ANSWER / size_of::<u64>()];
     let mut resume = 0;
+    let mut found = Vec::new();
     loop {
         let (mut needed, mut count) = (0, 0);
         // SAFETY: the handle is open, the buffer is writable and as large as said, and so are the numbers.
@@ -44,7 +59,7 @@ pub(super) fn service_of(process: u32) -> io::Result<Option<String>> {
                 manager.0,
                 SC_ENUM_PROCESS_INFO,
                 SERVICE_WIN32,
-                SERVICE_ACTIVE,
+                states,
                 buffer.as_mut_ptr().cast(),
                 ANSWER as u32,
                 &mut needed,
@@ -62,12 +77,13 @@ pub(super) fn service_of(process: u32) -> io::Result<Option<String>> {
         let services = unsafe {
             std::slice::from_raw_parts(buffer.as_ptr().cast::<ENUM_SERVICE_STATUS_PROCESSW>(), count as usize)
         };
-        if let Some(found) = services.iter().find(|service| service.ServiceStatusProcess.dwProcessId == process) {
+        found.extend(services.iter().map(|service| Listed {
             // SAFETY: the name ends in NUL and lies in the buffer.
-            return Ok(Some(unsafe { text(found.lpServiceName) }));
-        }
+            name: unsafe { text(service.lpServiceName) },
+            process: service.ServiceStatusProcess.dwProcessId,
+        }));
         if !is_partial || count == 0 {
-            return Ok(None);
+            return Ok(found);
         }
     }
 }
