@@ -9,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tidegate_contract::ProxyReport;
 use tidegate_site::{App, Replace, Site};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task;
 use tokio::time;
 
@@ -100,14 +100,14 @@ impl Prepared {
         })?;
         self.proxy.session = 0;
         // They leave now.
-        self.paused.0.clear();
+        self.paused.pools.clear();
         Ok((Arc::clone(&self.site), std::mem::take(&mut self.pools)))
     }
 
     /// Takes everything back. Dropping does so too, but then an app that cannot run twice may be
     /// started again before its trial has ended.
     pub(crate) async fn undo(self) {
-        if !self.paused.0.is_empty() {
+        if !self.paused.pools.is_empty() {
             end(&self.pools).await;
         }
     }
@@ -130,13 +130,18 @@ impl Drop for Preparation {
     }
 }
 
-/// Pools that made way for a trial; they go on when this is dropped.
-#[derive(Debug, Default)]
-struct Paused(Vec<PoolRemote>);
+/// Pools that made way for a trial; they go on when this is dropped, unless everything stops.
+#[derive(Debug)]
+struct Paused {
+    pools: Vec<PoolRemote>,
+    stopping: watch::Receiver<bool>,
+}
 
 impl Drop for Paused {
     fn drop(&mut self) {
-        self.0.iter().for_each(PoolRemote::resume);
+        if !*self.stopping.borrow() {
+            self.pools.iter().for_each(PoolRemote::resume);
+        }
     }
 }
 
@@ -151,6 +156,7 @@ pub(crate) async fn prepare(
     old: Old,
     ground: &Arc<Ground>,
     progress: &Progress,
+    stopping: watch::Receiver<bool>,
 ) -> Result<Prepared, ReloadError> {
     let site = load(running).await?;
     progress.say("configuration checked".to_owned());
@@ -170,7 +176,7 @@ pub(crate) async fn prepare(
     let (second, first): (Vec<&App>, Vec<&App>) = site.apps.iter().partition(|app| stops_first(app));
     let mut pools = Vec::new();
     start(&first, &mut pools, ground, progress).await?;
-    let mut paused = Paused::default();
+    let mut paused = Paused { pools: Vec::new(), stopping };
     if !second.is_empty() {
         pause(&second, old, &mut paused, progress).await;
         if let Err(error) = start(&second, &mut pools, ground, progress).await {
@@ -189,9 +195,9 @@ async fn pause(apps: &[&App], old: Old, paused: &mut Paused, progress: &Progress
         progress.say(format!("app {}: its workers stop before new ones start", app.name));
     }
     let ours = old.into_iter().filter(|(name, _)| apps.iter().any(|app| app.name == *name));
-    paused.0.extend(ours.map(|(_, pool)| pool));
+    paused.pools.extend(ours.map(|(_, pool)| pool));
     let mut stops = task::JoinSet::new();
-    for pool in paused.0.clone() {
+    for pool in paused.pools.clone() {
         // Bounded by drain_timeout, after which workers are killed.
         stops.spawn(async move { pool.pause().await });
     }

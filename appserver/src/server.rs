@@ -201,6 +201,7 @@ impl Server {
         let result = self.try_reload(&progress).await;
         if let Err(error) = &result {
             match error.to_string() {
+                text if matches!(error, ReloadError::Stopping) => tracing::info!("reload: nothing was changed: {text}"),
                 // A bad file has a line for each thing that is wrong with it.
                 text if text.contains('\n') => tracing::error!(details = text, "reload: nothing was changed"),
                 text => tracing::error!("reload: nothing was changed: {text}"),
@@ -217,10 +218,11 @@ impl Server {
             let old = running.pools.iter().map(|pool| (Arc::clone(&pool.app), pool.remote())).collect();
             (Arc::clone(&running.site), old)
         };
+        let preparing = reload::prepare(&site, old, &self.ground, progress, self.stopping.subscribe());
         let mut prepared = tokio::select! {
             biased;
             _ = stopping.wait_for(|stopping| *stopping) => return Err(ReloadError::Stopping),
-            prepared = reload::prepare(&site, old, &self.ground, progress) => prepared?,
+            prepared = preparing => prepared?,
         };
         let mut reports = self.ground.link.watch_reports();
         let (new, old) = match self.commit(&mut prepared) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tidegate_contract::{RestartReason, StatusReport, WorkerPhase};
 use tidegate_host::{Output, Spawn};
-use tidegate_tests::program::executable;
+use tidegate_tests::program::{executable, tidegate};
 use tidegate_tests::wait::{bounded, eventually};
 use tidegate_tests::{Connection, Running, Site};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -131,6 +131,24 @@ async fn a_reload_that_fails_brings_an_app_that_was_stopped_back() {
     assert!(finished.stderr.contains("has no attribute 'missing'"), "{finished:?}");
     assert_eq!(running.get("/").await.status, 200);
     assert_eq!(restarts(&running.status().await, RestartReason::ImportFailed), 0);
+}
+
+#[tokio::test]
+async fn a_stop_during_a_reload_that_has_stopped_an_app_is_no_error() {
+    let hanging = "import sys, time\nsys.stderr.write('imports for ever\\n')\ntime.sleep(600)\n";
+    let site = app("halfway", "mirror:app", &[("replace", "stop_first")]).file("hanging.py", hanging);
+    let mut running = site.set("limits", "{ drain_timeout: 2s }").start().await;
+    running.site.add_app("shop", "hanging:app", &[&BEATS[..], &[("replace", "stop_first")]].concat());
+    running.site.write();
+    let arguments = ["--config".to_owned(), running.site.config().display().to_string(), "reload".to_owned()];
+    let reload = tokio::spawn(tidegate(arguments));
+    running.appserver().log.wait(&["imports for ever"]).await;
+    running.stop().await;
+    assert_eq!(reload.await.unwrap().code, 1);
+    let errors = running.appserver().log.find(&[" ERROR "]);
+    assert!(errors.is_empty(), "{errors:?}");
+    // What was stopped is not started once more, only to be stopped again.
+    assert_eq!(running.appserver().log.find(&["worker started"]).len(), 2);
 }
 
 #[tokio::test]
