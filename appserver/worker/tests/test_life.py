@@ -84,7 +84,7 @@ class Life(unittest.TestCase):
             # Each of them is worth a line of the worker's own, far more of them than any pipe holds.
             for _ in range(3000):
                 connection.sendall(message("/long"))
-                self.assertEqual(Response(connection, file=file).body, b"abc")
+                self.assertEqual(Response(connection, file=file).body, b"long")
             # What the app itself writes holds up its own request, and nothing else: neither beats nor others.
             worker.beat = {"busy": 0}
             stuck = worker.connect()
