@@ -187,7 +187,7 @@ def context(environ, start):
 
 def complains(environ, start):
     environ["wsgi.errors"].write("x" * (1 << 20) + "\n")
-    return text(start, "complained")
+    return answer(start, "complained")
 
 
 def errors(environ, start):
