@@ -389,6 +389,9 @@ function Test-Service {
     Test-Expectation -Area 'doctor' -Tried 'tidegate doctor --json' -Expected 'no problem, apps imported under the service''s account' -Find {
         (Invoke-Tidegate -Argument @('--config', $config, 'doctor', '--json', '--name', $name)).Text
     } -Holds { param($found) $found -match '"problems": 0' -and $found -match "$($services[1])" }
+    Test-Expectation -Area 'manifest' -Tried 'the code page in tidegate doctor' -Expected 'UTF-8 (65001)' -Find {
+        (Invoke-Tidegate -Argument @('--config', $config, 'doctor', '--json', '--no-import', '--name', $name)).Text
+    } -Holds { param($found) $found -match 'UTF-8 \(65001\)' }
     Test-Expectation -Area 'logs' -Tried 'tidegate logs' -Expected 'lines of both programs' -Find {
         (Invoke-Tidegate -Argument @('--config', $config, 'logs', '--since', '1h', '--name', $name)).Text
     } -Holds { param($found) $found -match ' proxy ' -and $found -match ' appserver ' }

@@ -64,6 +64,8 @@ async fn a_healthy_site_has_no_problem_whether_it_runs_or_not() {
     looked.has("ok", "apps", "imported as ", "");
     looked.has("ok", "workers", "does not run now", "");
     looked.has("ok", "clock", "it agrees with the file system", "");
+    #[cfg(windows)]
+    looked.has("ok", "code page", "UTF-8 (65001), as the programs' manifest asks", "");
     // Nothing is left behind in the site's directory.
     let mut left: Vec<_> =
         std::fs::read_dir(site.directory()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

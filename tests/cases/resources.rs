@@ -1,4 +1,4 @@
-//! What Windows shows of the programs and asks of them: version information and manifest.
+//! What Windows shows of the programs and asks of them: version information and manifest, and paths as long as that allows.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 /// Asks Windows' own functions, as Explorer does: product, version, description, company, and the manifest.
@@ -72,4 +72,33 @@ async fn every_program_says_what_it_is_and_wants_long_paths_and_utf_8() {
             assert!(manifest.contains(expected), "{name}: {expected}: {manifest}");
         }
     }
+}
+
+/// Windows' old functions end at 260 characters.
+const DEEP: &str = "a-directory-with-a-name-of-some-length/a-directory-with-a-name-of-some-length/\
+                    a-directory-with-a-name-of-some-length/a-directory-with-a-name-of-some-length/\
+                    a-directory-with-a-name-of-some-length/a-directory-with-a-name-of-some-length/\
+                    a-directory-with-a-name-of-some-length/a-directory-with-a-name-of-some-length";
+
+#[tokio::test]
+async fn what_the_programs_keep_may_lie_deeper_than_260_characters() {
+    let site = tidegate_tests::Site::new("deep state")
+        .app("shop", "mirror:app", &[])
+        .set("state_dir", &format!("'{DEEP}/state'"))
+        .set("limits", "{ buffer_memory: 4KiB }");
+    let running = site.start().await;
+    // The self-signed certificate and the buffers are kept there.
+    assert!(running.site.path(&format!("{DEEP}/state/development.pem")).is_file());
+    let response = running.http().await.post("/", &[], &vec![b'x'; 200 << 10]).await;
+    assert_eq!(response.status, 200, "{response:?}");
+}
+
+#[tokio::test]
+#[cfg_attr(windows, ignore = "Wine's GetFinalPathNameByHandleW ends at 260 characters; selftest.ps1 has it on Windows")]
+async fn static_files_may_lie_deeper_than_260_characters() {
+    let routes = format!("[{{ routes: [{{ path: /static, files: '{DEEP}' }}, {{ path: /, app: shop }}] }}]");
+    let site = tidegate_tests::Site::new("deep files").app("shop", "mirror:app", &[]).set("hosts", &routes);
+    let running = site.file(&format!("{DEEP}/far.txt"), "far").start().await;
+    let response = running.get("/static/far.txt").await;
+    assert_eq!((response.status, response.text().as_str()), (200, "far"));
 }

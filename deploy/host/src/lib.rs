@@ -28,7 +28,7 @@
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
 //! | `service::{install, remove, start, stop, restart, reload, state, settings, installed, remember, remembered, journal_command}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
-//! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, clock, firewall, defender, command_as, may_use, protect_command, grant_command}` | what `tidegate doctor` asks |
+//! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, code_page, clock, firewall, defender, command_as, may_use, protect_command, grant_command}` | what `tidegate doctor` asks |
 //! | `trust`, `trusted` | accounts that may connect to our local sockets |
 //! | `DISK_THREAD_IDLE` | how long a thread without work stays |
 //! | `LEAST_IO_THREADS` | threads that wait for sockets, at least |

@@ -31,6 +31,14 @@ pub fn file_limit(pid: Option<u32>) -> Option<u64> {
     sys::machine::file_limit(pid)
 }
 
+/// The code page of functions that take bytes, which the manifest of our programs asks to be UTF-8, [`UTF_8`] (Windows).
+pub fn code_page() -> Option<u32> {
+    sys::machine::code_page()
+}
+
+/// Windows' number for UTF-8.
+pub const UTF_8: u32 = 65001;
+
 /// Ports that the system gives to nobody (Windows).
 pub fn excluded_ports() -> Vec<RangeInclusive<u16>> {
     sys::machine::excluded_ports()

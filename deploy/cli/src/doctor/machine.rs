@@ -1,4 +1,4 @@
-//! How many files the programs may have open.
+//! How many files the programs may have open, and by which code page they read bytes.
 
 use tidegate_contract::StatusReport;
 use tidegate_site::Site;
@@ -34,5 +34,18 @@ pub(super) fn open_files(site: &Site, services: &Services, running: Option<&Stat
                 if limit == u64::MAX { "any number".into() } else { limit.to_string() }
             ),
         );
+    }
+}
+
+/// Whether the programs' manifest took effect. The programs themselves do not depend on it; libraries below them may.
+pub(super) fn code_page(report: &mut Report) {
+    const TOPIC: &str = "code page";
+    match tidegate_host::machine::code_page() {
+        None => {}
+        Some(tidegate_host::machine::UTF_8) => report.good(TOPIC, "UTF-8 (65001), as the programs' manifest asks"),
+        Some(other) => report.good(
+            TOPIC,
+            format_args!("{other}: this Windows does not heed the programs' manifest, which asks for UTF-8 (65001)"),
+        ),
     }
 }

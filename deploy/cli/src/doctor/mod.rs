@@ -58,6 +58,7 @@ async fn examine(site: &Site, arguments: &args::Doctor, report: &mut Report) -> 
     room::look(site, &services, report);
     clock::look(site, report);
     machine::open_files(site, &services, running.as_ref(), report);
+    machine::code_page(report);
     firewall::look(site, report)?;
     antivirus::look(site, report)
 }

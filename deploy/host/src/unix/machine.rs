@@ -12,6 +12,11 @@ use std::time::Duration;
 use crate::find_program;
 use crate::machine::{Clock, Defender, Firewall};
 
+/// A path is bytes here, whatever the locale says.
+pub(crate) fn code_page() -> Option<u32> {
+    None
+}
+
 pub(crate) fn own_account() -> Option<String> {
     let output = Command::new("id").arg("-un").output().ok()?;
     let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -60,6 +60,16 @@ pub(crate) fn free_space(path: &Path) -> io::Result<u64> {
     Ok(free)
 }
 
+#[link(name = "kernel32")]
+unsafe extern "system" {
+    /// Of the process, not of the console.
+    safe fn GetACP() -> u32;
+}
+
+pub(crate) fn code_page() -> Option<u32> {
+    Some(GetACP())
+}
+
 /// Handles have no limit that anybody meets.
 pub(crate) fn file_limit(_pid: Option<u32>) -> Option<u64> {
     None
