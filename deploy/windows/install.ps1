@@ -3,7 +3,8 @@
 .SYNOPSIS
     Installs Tidegate from the directory of this script, and optionally a site's services.
 .DESCRIPTION
-    Copies the files beside this script to a directory below Program Files. With -Site it checks that site file, installs both
+    Copies the files beside this script to a directory below Program Files; services of an earlier version that run are stopped
+    for that, and started again. With -Site it checks that site file, installs both
     services for it and starts them. Everything that knows services is tidegate.exe; this script only calls it. Run it as
     administrator. The MSI does the same with less typing; this is for the portable zip.
 .PARAMETER Destination
@@ -69,16 +70,24 @@ $command = Join-Path -Path $Destination -ChildPath 'tidegate.exe'
 
 if ((Resolve-Path -Path $PSScriptRoot).Path -ne $Destination.TrimEnd('\') -and
     $PSCmdlet.ShouldProcess($Destination, 'Copy the files of Tidegate')) {
-    if (Test-Path -Path $command) {
-        # Windows does not replace a program that runs.
-        Invoke-Tidegate -Argument @('service', 'stop', '--name', $Name)
+    $upgrade = Test-Path -Path $command
+    if ($upgrade) {
+        # Windows does not replace a program that runs, whichever site it serves.
+        Invoke-Tidegate -Argument @('service', 'stop', '--all', '--remember')
     }
-    $null = New-Item -Path $Destination -ItemType Directory -Force
-    foreach ($program in @('tidegate.exe', 'tidegate-proxy.exe', 'tidegate-appserver.exe', 'tidegate_worker.dll')) {
-        Copy-Item -Path (Join-Path -Path $PSScriptRoot -ChildPath $program) -Destination $Destination -Force
+    try {
+        $null = New-Item -Path $Destination -ItemType Directory -Force
+        foreach ($program in @('tidegate.exe', 'tidegate-proxy.exe', 'tidegate-appserver.exe', 'tidegate_worker.dll')) {
+            Copy-Item -Path (Join-Path -Path $PSScriptRoot -ChildPath $program) -Destination $Destination -Force
+        }
+        $others = Get-ChildItem -Path $PSScriptRoot | Where-Object -FilterScript { $_.Extension -notin @('.exe', '.dll') }
+        $others | Copy-Item -Destination $Destination -Recurse -Force
     }
-    $others = Get-ChildItem -Path $PSScriptRoot | Where-Object -FilterScript { $_.Extension -notin @('.exe', '.dll') }
-    $others | Copy-Item -Destination $Destination -Recurse -Force
+    finally {
+        if ($upgrade) {
+            Invoke-Tidegate -Argument @('service', 'start', '--remembered')
+        }
+    }
 }
 
 if ($Site -and $PSCmdlet.ShouldProcess($Site, 'Install and start the services of the site')) {

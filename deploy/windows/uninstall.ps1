@@ -3,19 +3,19 @@
 .SYNOPSIS
     Removes Tidegate's services, firewall rule and programs. Sites stay.
 .DESCRIPTION
-    Stops both services, which finish requests first, removes them, and deletes the directory that install.ps1 has made. Site
-    files, applications, logs and what Tidegate keeps beside them stay, unless -DataPath names directories to delete as well.
+    Stops the services of every site, which finish requests first, removes them, and deletes the directory that install.ps1 has
+    made. Site files, applications, logs and what Tidegate keeps beside them stay; -RemoveData deletes the latter (state_dir).
     What the MSI has installed is removed by the MSI. Run it as administrator.
 .PARAMETER Destination
     Where the programs are.
 .PARAMETER Name
-    Beginning of the services' names.
-.PARAMETER DataPath
-    Directories to delete too, such as C:\ProgramData\shop\.tidegate. Each is asked for.
+    Beginning of the services' names, as install.ps1 was given it; its firewall rule goes, too.
+.PARAMETER RemoveData
+    Delete what Tidegate keeps for each site, too: logs, buffers and the certificates that it made. Site files and apps stay.
 .EXAMPLE
     .\uninstall.ps1
 .EXAMPLE
-    .\uninstall.ps1 -DataPath C:\ProgramData\shop\.tidegate -Confirm:$false
+    .\uninstall.ps1 -RemoveData -Confirm:$false
 #>
 [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'High')]
 param(
@@ -25,7 +25,7 @@ param(
     [ValidatePattern('^[A-Za-z][A-Za-z0-9-]{0,31}$')]
     [string] $Name = 'Tidegate',
 
-    [string[]] $DataPath = @()
+    [switch] $RemoveData
 )
 
 Set-StrictMode -Version Latest
@@ -47,8 +47,12 @@ $command = Join-Path -Path $Destination -ChildPath 'tidegate.exe'
 if (-not (Test-Path -Path $command)) {
     throw "There is no Tidegate in $Destination; -Destination names another directory."
 }
-if ($PSCmdlet.ShouldProcess("$Name services", 'Stop and remove')) {
-    Invoke-Tidegate -Argument @('service', 'uninstall', '--name', $Name)
+if ($PSCmdlet.ShouldProcess("Services of $Destination", 'Stop and remove')) {
+    $uninstall = @('service', 'uninstall', '--all')
+    if ($RemoveData) {
+        $uninstall += @('--remove-data')
+    }
+    Invoke-Tidegate -Argument $uninstall
 }
 $rule = Get-NetFirewallRule -Name "$Name-Proxy" -ErrorAction SilentlyContinue
 if ($rule -and $PSCmdlet.ShouldProcess("$Name-Proxy", 'Remove the firewall rule')) {
@@ -56,9 +60,4 @@ if ($rule -and $PSCmdlet.ShouldProcess("$Name-Proxy", 'Remove the firewall rule'
 }
 if ($PSCmdlet.ShouldProcess($Destination, 'Delete the programs')) {
     Remove-Item -Path $Destination -Recurse -Force
-}
-foreach ($directory in $DataPath) {
-    if ($PSCmdlet.ShouldProcess($directory, 'Delete data')) {
-        Remove-Item -Path $directory -Recurse -Force
-    }
 }

@@ -13,7 +13,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::certificate::{Certificate, CertificateImport, CertificateShow, Password, ProxyAccount};
 pub(crate) use self::logs::{LogLevel, Logs};
 pub(crate) use self::maintenance::Maintenance;
-pub(crate) use self::service::{Service, ServiceChoice, ServiceInstall, ServiceSet, ServiceStart, ServiceStop};
+pub(crate) use self::service::{
+    Service, ServiceChoice, ServiceInstall, ServiceSet, ServiceStart, ServiceStop, ServiceUninstall,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -1,6 +1,7 @@
 //! `tidegate service`: installs the pair as services of the system and drives them. What a service is on which system
 //! is known to `tidegate_host` alone.
 
+mod data;
 mod install;
 mod pair;
 mod places;
@@ -34,7 +35,7 @@ pub(crate) async fn run(config: &Path, command: &args::Service, style: Style) ->
             install::run(&site, arguments, style)?;
             if arguments.start { start::start(&site, &Pair::of(&arguments.set), style).await } else { Ok(()) }
         }
-        args::Service::Uninstall(chosen) => stop::uninstall(chosen).await,
+        args::Service::Uninstall(arguments) => stop::uninstall(arguments).await,
         args::Service::Start(arguments) => start::run(config, arguments, style).await,
         args::Service::Stop(arguments) => stop::run(arguments).await,
         args::Service::Restart(chosen) => start::restart(config, chosen, style).await,

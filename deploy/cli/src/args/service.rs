@@ -9,7 +9,7 @@ pub(crate) enum Service {
     /// Install both services, or bring installed ones up to date; they start with the system.
     Install(ServiceInstall),
     /// Stop both and remove them. Files and data stay.
-    Uninstall(ServiceChoice),
+    Uninstall(ServiceUninstall),
     /// Start both and wait until the site serves.
     Start(ServiceStart),
     /// Stop both; requests are finished first.
@@ -38,6 +38,17 @@ pub(crate) struct ServiceChoice {
     /// Every service that runs the programs of this installation, whatever its --name.
     #[arg(long, conflicts_with = "name")]
     pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceUninstall {
+    #[command(flatten)]
+    pub(crate) chosen: ServiceChoice,
+
+    /// Delete each site's `state_dir` as well: logs, buffers, certificates that Tidegate made. The site file, the app and
+    /// everything else stay.
+    #[arg(long)]
+    pub(crate) remove_data: bool,
 }
 
 #[derive(Debug, Args)]

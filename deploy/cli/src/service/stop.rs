@@ -6,7 +6,7 @@ use tidegate_host::ServiceState;
 use tokio::time::{Instant, sleep};
 
 use super::pair::{PARTS, Pair};
-use super::{LOOK, MARGIN, failed, remembered, state};
+use super::{LOOK, MARGIN, data, failed, remembered, state};
 use crate::args;
 use crate::failure::Failure;
 use crate::up;
@@ -31,12 +31,14 @@ pub(super) async fn run(arguments: &args::ServiceStop) -> Result<(), Failure> {
 }
 
 /// Runs `service uninstall`. What does not stop is removed nevertheless, or a service without a program would be left.
-pub(super) async fn uninstall(chosen: &args::ServiceChoice) -> Result<(), Failure> {
-    let pairs = Pair::chosen(chosen)?;
+pub(super) async fn uninstall(arguments: &args::ServiceUninstall) -> Result<(), Failure> {
+    let pairs = Pair::chosen(&arguments.chosen)?;
     if pairs.is_empty() {
         println!("{NONE}");
     }
     remembered::forget(&pairs);
+    // Only the services know their site files, so before they are gone.
+    let data: Vec<_> = if arguments.remove_data { pairs.iter().map(data::of).collect() } else { Vec::new() };
     let mut failures: Vec<_> = stop(&pairs).await.err().into_iter().collect();
     for pair in &pairs {
         let mut found = false;
@@ -51,6 +53,11 @@ pub(super) async fn uninstall(chosen: &args::ServiceChoice) -> Result<(), Failur
             let [server, proxy] = pair.names();
             println!("there are no services {server} and {proxy}");
         }
+    }
+    // What still runs writes to it.
+    if failures.is_empty() {
+        let removed = data.into_iter().map(|place| data::remove(&place?));
+        failures.extend(removed.filter_map(Result::err));
     }
     Failure::all(failures)
 }

@@ -41,6 +41,26 @@ impl Windows<'_> {
         Ok(said)
     }
 
+    /// An installation for a site whose file is wrong fails, and leaves nothing.
+    fn refuses_a_wrong_site(&self, package: &Path, program: &Path) -> Result<()> {
+        let site = self.drive.join("ProgramData/tidegate-wrong.yaml");
+        fs::write(&site, "version: 1\nlisteners: nonsense\n")?;
+        let refused = self.msiexec("/i", package, &[r"SITE=C:\ProgramData\tidegate-wrong.yaml"]);
+        ensure!(refused.is_err(), "the MSI installed services for a wrong site file");
+        ensure!(!program.exists(), "the installation that failed left {}", program.display());
+        self.has_no_service("Tidegate")?;
+        say("refused: the site file is wrong; no program and no service is left");
+        fs::remove_file(site).map_err(Into::into)
+    }
+
+    fn has_no_service(&self, set: &str) -> Result<()> {
+        for part in ["Proxy", "Appserver"] {
+            let service = format!("{set}{part}");
+            ensure!(self.quietly("sc", &["query", &service]).is_err(), "there is still a service {service}");
+        }
+        Ok(())
+    }
+
     /// The machine's PATH, for programs that start from now on.
     fn path(&self) -> Result<String> {
         let key = r"HKLM\System\CurrentControlSet\Control\Session Manager\Environment";
@@ -115,7 +135,9 @@ pub(super) fn trial(packages: &Path) -> Result<()> {
 fn by_msi(windows: &Windows<'_>) -> Result<()> {
     const TIDEGATE: &str = r"C:\Program Files\Tidegate\tidegate.exe";
     let program = windows.drive.join("Program Files/Tidegate/tidegate.exe");
-    windows.msiexec("/i", &windows.packages.join(msi::file_name(VERSION)), &[])?;
+    let package = windows.packages.join(msi::file_name(VERSION));
+    windows.refuses_a_wrong_site(&package, &program)?;
+    windows.msiexec("/i", &package, &[])?;
     ensure!(program.is_file(), "the MSI installed no {}", program.display());
     ensure!(windows.path()?.contains(r"C:\Program Files\Tidegate"), "the MSI put no directory on PATH");
     let (site, port) = windows.site(TIDEGATE, "tidegate-trial", SHORT, flask_site)?;
@@ -147,16 +169,20 @@ fn by_msi(windows: &Windows<'_>) -> Result<()> {
     tidegate(&["service", "start"])?;
     expect(port, "/", 200, "version 2")?;
     django(windows, TIDEGATE, "tidegate-trial-msi", "Django")?;
-    windows.msiexec("/x", &next, &[])?;
+    // The package removes the services of every site, whatever their names.
+    fs::copy(place.join("tidegate.yaml"), place.join("second.yaml"))?;
+    let second = r"C:\ProgramData\tidegate-trial\second.yaml";
+    windows.run(TIDEGATE, &["--config", second, "service", "install", "--name", "Second"])?;
+    windows.msiexec("/x", &next, &["REMOVEDATA=1"])?;
     ensure!(fetch(port, "/").is_err(), "the site still serves after the removal");
     let directory = windows.drive.join("Program Files/Tidegate");
     ensure!(!directory.exists(), "the removal left {}", directory.display());
     ensure!(!windows.path()?.contains("Tidegate"), "the removal left its directory on PATH");
     let left = windows.quietly("tasklist", &[])?.to_lowercase();
     ensure!(!left.contains("tidegate") && !left.contains("python"), "the removal left processes: {left}");
-    for service in ["TidegateProxy", "TidegateAppserver"] {
-        ensure!(windows.run("sc", &["query", service]).is_err(), "the removal left the service {service}");
-    }
+    windows.has_no_service("Tidegate")?;
+    windows.has_no_service("Second")?;
+    ensure!(!place.join(".tidegate").exists(), "the removal left data, although it was asked not to");
     ensure!(place.join("tidegate.yaml").is_file() && place.join("app.py").is_file(), "the removal took data away");
     say("removed: no program, no service, no process; the site's files are there");
     cache::remove(&place)
