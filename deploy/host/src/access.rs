@@ -41,6 +41,15 @@ pub struct Entry {
     pub inherited: bool,
 }
 
+/// Whose a place is: whoever owns it can let itself in, and others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The account by its name, or by its identifier where it has none.
+    pub account: String,
+    /// The identifier, as an entry has it.
+    pub id: String,
+}
+
 /// Who may use a file or directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
@@ -48,8 +57,12 @@ pub struct Access {
     pub text: String,
     /// Whether it is the place's own alone: nothing comes from the directory above. Always so on Unix.
     pub is_protected: bool,
+    /// Whose it is, where the system says so.
+    pub owner: Option<Owner>,
     /// Everybody that it allows something.
     pub entries: Vec<Entry>,
+    /// Everybody that it forbids something, whatever is allowed (Windows).
+    pub denials: Vec<Entry>,
 }
 
 /// Who may use a place, before it was protected and since.
@@ -63,11 +76,13 @@ pub struct Changed {
 
 /// Lets the accounts of `rule` use a file or directory, and what is below it.
 ///
-/// On Windows they are from then on the only ones, beside SYSTEM and Administrators. On Unix others lose every right;
-/// owner and group stay. Says what was changed; nothing if nothing had to be.
+/// On Windows they are from then on the only ones, beside SYSTEM and Administrators, and a place that is nobody's of them
+/// becomes Administrators'. On Unix others lose every right; owner and group stay. What others may have put in its place, such as a
+/// link, is refused. Says what was changed; nothing if nothing had to be.
 pub fn protect(path: &Path, rule: &Rule) -> io::Result<Option<Changed>> {
     let before = describe(path)?;
-    if before.is_protected && before.strangers(rule)?.is_empty() && before.missing(rule)?.is_empty() {
+    let is_kept = before.is_protected && before.denials.is_empty() && before.foreign_owner(rule)?.is_none();
+    if is_kept && before.strangers(rule)?.is_empty() && before.missing(rule)?.is_empty() {
         return Ok(None);
     }
     sys::access::protect(path, rule)
@@ -85,13 +100,26 @@ pub fn describe(path: &Path) -> io::Result<Access> {
 impl Access {
     /// The entries for those who have no business here: neither the system's own accounts nor those of `rule`.
     pub fn strangers(&self, rule: &Rule) -> io::Result<Vec<&Entry>> {
-        let mut known = Vec::new();
-        for account in rule.accounts() {
-            known.extend(sys::access::ids(account)?);
-        }
+        let known = rule.ids()?;
         let is_known = |entry: &&Entry| known.contains(&entry.id) || sys::access::is_system(&entry.id);
-        // An owner on Unix can let itself in anyway.
+        // The owner on Unix; see below.
         Ok(self.entries.iter().filter(|entry| !entry.id.starts_with("user:") && !is_known(entry)).collect())
+    }
+
+    /// The owner, where it has no business here: it could let itself in at any time.
+    pub fn foreign_owner(&self, rule: &Rule) -> io::Result<Option<&Owner>> {
+        let known = rule.ids()?;
+        let is_foreign = |owner: &&Owner| {
+            !known.contains(&owner.id)
+                && !sys::access::is_system(&owner.id)
+                && !sys::access::is_own_administrator(&owner.id)
+        };
+        Ok(self.owner.as_ref().filter(is_foreign))
+    }
+
+    /// Whether an entry forbids reading, or writing, to somebody. Of whom that is true is known only when groups are followed.
+    pub fn denies(&self, write: bool) -> bool {
+        self.denials.iter().any(|denial| denial.rights.read || write && denial.rights.write)
     }
 
     /// The accounts of `rule` that no entry lets in by itself, and that are not the system's own.
@@ -113,6 +141,14 @@ impl Access {
 }
 
 impl Rule {
+    fn ids(&self) -> io::Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for account in self.accounts() {
+            ids.extend(sys::access::ids(account)?);
+        }
+        Ok(ids)
+    }
+
     fn accounts(&self) -> impl Iterator<Item = &String> {
         self.readers.iter().chain(&self.writers)
     }
@@ -165,7 +201,14 @@ mod tests {
             inherited: false,
         };
         let entries = vec![entry("SYSTEM", true, true), entry("Users", true, false), entry("drop", false, true)];
-        let access = Access { text: String::new(), is_protected: true, entries };
+        let access = Access {
+            text: String::new(),
+            is_protected: true,
+            owner: None,
+            entries,
+            denials: vec![entry("Ada", false, true)],
+        };
+        assert_eq!((access.denies(false), access.denies(true)), (false, true));
         assert_eq!(access.to_string(), "SYSTEM may read and write, Users may read, drop may write");
         let nobody = Access { entries: Vec::new(), ..access };
         assert_eq!(nobody.to_string(), "nobody may use it");

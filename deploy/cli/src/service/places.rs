@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use tidegate_host::access::{self, Rule};
+use tidegate_host::access::{self, Changed, Rule};
 use tidegate_host::machine;
 use tidegate_site::{Reader, Site};
 
@@ -59,7 +59,7 @@ pub(crate) fn protect(site: &Site, accounts: &Accounts, style: Style) {
     for Place { what, path, rule } in places(site, accounts) {
         let shown = path.display();
         match access::protect(&path, &rule) {
-            Ok(Some(changed)) => println!("{what} {shown}: {}; before: {}", changed.after, changed.before),
+            Ok(Some(changed)) => println!("{what} {shown}: {}", sentence(&changed)),
             Ok(None) => {}
             Err(error) => eprintln!("{} {what} {shown}: {error}", style.warning("warning:")),
         }
@@ -73,6 +73,17 @@ pub(crate) fn protect(site: &Site, accounts: &Accounts, style: Style) {
             eprintln!("{} {what} {shown}: {account} may not use it: `{next}`", style.warning("warning:"));
         }
     }
+}
+
+/// Who may use a place now and before, and whose it is, if that has changed.
+fn sentence(Changed { before, after }: &Changed) -> String {
+    let owner = match (&before.owner, &after.owner) {
+        (Some(before), Some(after)) if before != after => {
+            format!("; it belongs to {}, before: {}", after.account, before.account)
+        }
+        _ => String::new(),
+    };
+    format!("{after}; before: {before}{owner}")
 }
 
 #[cfg(test)]

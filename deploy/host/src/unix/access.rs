@@ -1,23 +1,23 @@
 //! Owners and modes.
 
 use std::ffi::{CStr, CString};
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::access::{Access, Entry, Rights, Rule};
+use super::place::{self, Missing};
+
+use crate::access::{Access, Entry, Owner, Rights, Rule};
 
 /// Of everybody who is neither owner nor of the group.
 const OTHERS: u32 = 0o007;
 
 /// Others lose their rights. The group keeps its own: other services may share a certificate by it.
 pub(crate) fn protect(path: &Path, _rule: &Rule) -> io::Result<()> {
-    let mode = fs::metadata(path)?.mode() & 0o7777;
-    if mode & OTHERS == 0 {
-        return Ok(());
-    }
-    fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS))
+    let place = place::open(path, Missing::Fails)?;
+    let mode = place.mode();
+    if mode & OTHERS == 0 { Ok(()) } else { place.set_mode(mode & !OTHERS) }
 }
 
 pub(crate) fn describe(path: &Path) -> io::Result<Access> {
@@ -34,6 +34,8 @@ pub(crate) fn describe(path: &Path) -> io::Result<Access> {
     Ok(Access {
         text: format!("{} {user}:{group}", letters(mode)),
         is_protected: true,
+        owner: Some(Owner { account: user, id: format!("user:{uid}") }),
+        denials: Vec::new(),
         entries: entries
             .into_iter()
             .filter(allowed)
@@ -49,19 +51,30 @@ fn letters(mode: u32) -> String {
 
 /// The identifiers of an account and of the group that it has by itself.
 pub(crate) fn ids(account: &str) -> io::Result<Vec<String>> {
+    let place::Owner { user, group } = owner(account)?;
+    Ok(vec![format!("user:{user}"), format!("group:{group}")])
+}
+
+/// An account and the group that it has by itself.
+pub(super) fn owner(account: &str) -> io::Result<place::Owner> {
     let name = CString::new(account)?;
     let found = password_entry(|entry, buffer, size, result| {
         // SAFETY: the name ends in NUL, and what is written to has the sizes given.
         unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer, size, result) }
     })?;
     match found {
-        Some((_, uid, gid)) => Ok(vec![format!("user:{uid}"), format!("group:{gid}")]),
+        Some((_, user, group)) => Ok(place::Owner { user, group }),
         None => Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no account {account}"))),
     }
 }
 
 pub(crate) fn is_system(id: &str) -> bool {
     matches!(id, "user:0" | "group:0")
+}
+
+/// Root is the system.
+pub(crate) fn is_own_administrator(_id: &str) -> bool {
+    false
 }
 
 pub(crate) fn is_everybody(id: &str) -> bool {

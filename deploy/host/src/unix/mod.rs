@@ -8,6 +8,7 @@ mod file;
 mod given;
 mod guard;
 pub(crate) mod machine;
+mod place;
 pub(crate) mod port;
 pub(crate) mod service;
 mod signal;

@@ -9,6 +9,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::Command;
 
+use super::access;
+use super::place::{self, Missing};
 use super::unit::{self, Kind};
 use crate::context;
 use crate::service::{Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType};
@@ -76,7 +78,7 @@ pub(crate) fn install(services: &[Service], files_only: Option<&Path>) -> io::Re
         if files_only.is_none() {
             prepare_account(account, &mut installed)?;
             for directory in &service.writable {
-                prepare_directory(directory, account)?;
+                prepare_directory(directory, account, &mut installed)?;
             }
         }
         let path = unit::path(directory, &unit::unit(&service.name, Kind::Service));
@@ -151,10 +153,18 @@ fn prepare_account(account: &str, installed: &mut Installed) -> io::Result<()> {
     Ok(())
 }
 
-fn prepare_directory(directory: &Path, account: &str) -> io::Result<()> {
-    fs::create_dir_all(directory)
-        .map_err(|error| context(error, format_args!("failed to create {}", directory.display())))?;
-    run_quietly(Command::new("chown").args(["-R", &format!("{account}:")]).arg(directory))
+/// Makes it, and gives it with all that is below to the account.
+fn prepare_directory(directory: &Path, account: &str, installed: &mut Installed) -> io::Result<()> {
+    let mut left = Vec::new();
+    let given = access::owner(account).and_then(|owner| {
+        // The account could have put a link in the place of its directory.
+        place::open(directory, Missing::IsMade)?.give_all(owner, &mut left)
+    });
+    given.map_err(|error| context(error, format_args!("failed to give {} to {account}", directory.display())))?;
+    let left =
+        left.into_iter().map(|what| format!("{} was not given to {account} as a whole: {what}", directory.display()));
+    installed.warnings.extend(left);
+    Ok(())
 }
 
 pub(crate) fn remove(name: &str) -> io::Result<()> {

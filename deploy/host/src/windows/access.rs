@@ -12,24 +12,31 @@ use windows_sys::Win32::Security::Authorization::{
 };
 use windows_sys::Win32::Security::{
     ACCESS_ALLOWED_ACE, ACL, CONTAINER_INHERIT_ACE, DACL_SECURITY_INFORMATION, GetAce, GetSecurityDescriptorControl,
-    GetSecurityDescriptorDacl, INHERITED_ACE, OBJECT_INHERIT_ACE, PROTECTED_DACL_SECURITY_INFORMATION,
-    PSECURITY_DESCRIPTOR, SE_DACL_PROTECTED,
+    GetSecurityDescriptorDacl, GetSecurityDescriptorOwner, INHERIT_ONLY_ACE, INHERITED_ACE, OBJECT_INHERIT_ACE,
+    OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, PSID, SE_DACL_PROTECTED,
 };
 use windows_sys::Win32::Storage::FileSystem::{
-    DELETE, FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA, WRITE_DAC, WRITE_OWNER,
+    DELETE, FILE_APPEND_DATA, FILE_DELETE_CHILD, FILE_READ_DATA, FILE_WRITE_DATA, WRITE_DAC, WRITE_OWNER,
 };
 
 use super::account::{self, Sid};
 use super::file::wide;
+use super::ownership;
 use super::security;
-use crate::access::{Access, Entry, Rights, Rule};
+use crate::access::{Access, Entry, Owner, Rights, Rule};
 use crate::sddl;
 
 /// Sees the content.
 const SEES: u32 = FILE_READ_DATA | GENERIC_READ | GENERIC_ALL;
 /// Changes it, or gets itself the right to.
-const CHANGES: u32 =
-    FILE_WRITE_DATA | FILE_APPEND_DATA | DELETE | WRITE_DAC | WRITE_OWNER | GENERIC_WRITE | GENERIC_ALL;
+const CHANGES: u32 = FILE_WRITE_DATA
+    | FILE_APPEND_DATA
+    | FILE_DELETE_CHILD
+    | DELETE
+    | WRITE_DAC
+    | WRITE_OWNER
+    | GENERIC_WRITE
+    | GENERIC_ALL;
 
 /// SYSTEM, Administrators, the creator of a file and the owner's own rights, the installer of Windows.
 const SYSTEM: [&str; 5] = [
@@ -43,11 +50,18 @@ const SYSTEM: [&str; 5] = [
 /// Everyone, Authenticated Users, Users, SERVICE, ALL SERVICES: the accounts of services are in all of them.
 const EVERYBODY: [&str; 5] = ["S-1-1-0", "S-1-5-11", "S-1-5-32-545", "S-1-5-6", "S-1-5-80-0"];
 
-/// `ACCESS_ALLOWED_ACE_TYPE`, which the bindings have among other constants of another size.
+/// `ACCESS_ALLOWED_ACE_TYPE` and the like, which the bindings have among other constants of another size. A condition behind the
+/// last of them may be true.
 const ALLOWED: u8 = 0;
+const DENIED: u8 = 1;
+const DENIED_IF: u8 = 10;
 
-/// Replaces the list: what came from the directory above goes too.
+/// Replaces the list: what came from the directory above goes too, and so does an owner who could change it back.
 pub(crate) fn protect(path: &Path, rule: &Rule) -> io::Result<()> {
+    let _held = ownership::hold(path)?;
+    if describe(path)?.foreign_owner(rule)?.is_some() {
+        ownership::take(path)?;
+    }
     let sids =
         |accounts: &[String]| accounts.iter().map(|name| account::sid_text(name)).collect::<io::Result<Vec<_>>>();
     let text = sddl::place(&sids(&rule.readers)?, &sids(&rule.writers)?, path.is_dir());
@@ -59,7 +73,7 @@ pub(crate) fn protect(path: &Path, rule: &Rule) -> io::Result<()> {
     outcome
 }
 
-/// A path's list, as [`describe`] and [`grant_directory`] read it; freed on drop.
+/// A path's owner and list, as [`describe`] and [`grant_directory`] read it; freed on drop.
 struct List {
     descriptor: PSECURITY_DESCRIPTOR,
     list: *mut ACL,
@@ -75,12 +89,12 @@ impl Drop for List {
 fn read(path: &Path) -> io::Result<List> {
     let path = wide(path);
     let mut read = List { descriptor: ptr::null_mut(), list: ptr::null_mut() };
-    // SAFETY: the path ends in NUL; list and descriptor are writable, the others not asked for.
+    // SAFETY: the path ends in NUL; list and descriptor are writable, the others not asked for: the owner is in the latter.
     result(unsafe {
         GetNamedSecurityInfoW(
             path.as_ptr(),
             SE_FILE_OBJECT,
-            DACL_SECURITY_INFORMATION,
+            DACL_SECURITY_INFORMATION | OWNER_SECURITY_INFORMATION,
             ptr::null_mut(),
             ptr::null_mut(),
             &mut read.list,
@@ -121,13 +135,31 @@ pub(super) fn of_descriptor(descriptor: PSECURITY_DESCRIPTOR) -> io::Result<Acce
     }
     let list = list(descriptor)?;
     let everything = Rights { read: true, write: true };
-    let entries = if list.is_null() {
+    let (entries, denials) = if list.is_null() {
         // No list at all lets everybody do everything.
-        vec![Entry { account: "Everyone".into(), id: "S-1-1-0".into(), rights: everything, inherited: false }]
+        let everybody =
+            Entry { account: "Everyone".into(), id: "S-1-1-0".into(), rights: everything, inherited: false };
+        (vec![everybody], Vec::new())
     } else {
         entries(list)?
     };
-    Ok(Access { text: text(descriptor)?, is_protected: control & SE_DACL_PROTECTED != 0, entries })
+    let is_protected = control & SE_DACL_PROTECTED != 0;
+    Ok(Access { text: text(descriptor)?, is_protected, owner: owner(descriptor)?, entries, denials })
+}
+
+/// The owner in a valid descriptor, if it has one.
+fn owner(descriptor: PSECURITY_DESCRIPTOR) -> io::Result<Option<Owner>> {
+    let mut sid: PSID = ptr::null_mut();
+    let mut defaulted = 0;
+    // SAFETY: callers pass a valid descriptor; both are writable.
+    if unsafe { GetSecurityDescriptorOwner(descriptor, &mut sid, &mut defaulted) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if sid.is_null() {
+        return Ok(None);
+    }
+    let id = account::show(sid)?;
+    Ok(Some(Owner { account: account::name(sid).unwrap_or_else(|| id.clone()), id }))
 }
 
 /// The list in a valid descriptor; null where it has none.
@@ -141,9 +173,10 @@ fn list(descriptor: PSECURITY_DESCRIPTOR) -> io::Result<*mut ACL> {
     Ok(if present == 0 { ptr::null_mut() } else { list })
 }
 
-/// The entries that allow something; what others forbid is not looked at.
-fn entries(list: *const ACL) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
+/// The entries that allow something, and those that forbid something. Those that only what is made in a directory gets are
+/// neither.
+fn entries(list: *const ACL) -> io::Result<(Vec<Entry>, Vec<Entry>)> {
+    let (mut entries, mut denials) = (Vec::new(), Vec::new());
     // SAFETY: callers pass a valid list.
     for at in 0..u32::from(unsafe { (*list).AceCount }) {
         let mut entry = ptr::null_mut();
@@ -154,10 +187,11 @@ fn entries(list: *const ACL) -> io::Result<Vec<Entry>> {
         let entry: *const ACCESS_ALLOWED_ACE = entry.cast();
         // SAFETY: every entry begins with this header.
         let header = unsafe { (*entry).Header };
-        if header.AceType != ALLOWED {
+        let flags = u32::from(header.AceFlags);
+        if !matches!(header.AceType, ALLOWED | DENIED | DENIED_IF) || flags & INHERIT_ONLY_ACE != 0 {
             continue;
         }
-        // SAFETY: an entry of that type has a mask, and ends in an identifier that begins at `SidStart`.
+        // SAFETY: an entry of these types has a mask, and ends in an identifier that begins at `SidStart`.
         let (mask, sid) = unsafe { ((*entry).Mask, (&raw const (*entry).SidStart).cast_mut().cast()) };
         let rights = Rights { read: mask & SEES != 0, write: mask & CHANGES != 0 };
         if rights == Rights::default() {
@@ -165,9 +199,10 @@ fn entries(list: *const ACL) -> io::Result<Vec<Entry>> {
         }
         let id = account::show(sid)?;
         let account = account::name(sid).unwrap_or_else(|| id.clone());
-        entries.push(Entry { account, id, rights, inherited: u32::from(header.AceFlags) & INHERITED_ACE != 0 });
+        let of_its_kind = if header.AceType == ALLOWED { &mut entries } else { &mut denials };
+        of_its_kind.push(Entry { account, id, rights, inherited: flags & INHERITED_ACE != 0 });
     }
-    Ok(entries)
+    Ok((entries, denials))
 }
 
 fn text(descriptor: PSECURITY_DESCRIPTOR) -> io::Result<String> {
@@ -193,6 +228,11 @@ pub(crate) fn is_system(id: &str) -> bool {
     SYSTEM.contains(&id)
 }
 
+/// Whether it is the account of this process, started with an administrator's rights: what it makes is its own.
+pub(crate) fn is_own_administrator(id: &str) -> bool {
+    super::machine::is_administrator() && account::own_sid().is_ok_and(|own| own == id)
+}
+
 pub(crate) fn is_everybody(id: &str) -> bool {
     EVERYBODY.contains(&id)
 }
@@ -200,6 +240,7 @@ pub(crate) fn is_everybody(id: &str) -> bool {
 /// Adds to what a directory's list grants: reading, writing and deleting below it for this account.
 pub(super) fn grant_directory(directory: &Path, name: &str) -> io::Result<()> {
     let sid: Sid = account::lookup(name)?;
+    let _held = ownership::hold(directory)?;
     let old = read(directory)?;
     let entry = EXPLICIT_ACCESS_W {
         grfAccessPermissions: sddl::MODIFY,
@@ -221,6 +262,53 @@ pub(super) fn grant_directory(directory: &Path, name: &str) -> io::Result<()> {
     outcome
 }
 
-fn result(code: u32) -> io::Result<()> {
+pub(super) fn result(code: u32) -> io::Result<()> {
     if code == ERROR_SUCCESS { Ok(()) } else { Err(io::Error::from_raw_os_error(code.cast_signed())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_text(text: &str) -> Access {
+        let descriptor = security::make(text).unwrap();
+        of_descriptor(descriptor.0).unwrap()
+    }
+
+    #[test]
+    fn entries_for_what_is_made_below_and_entries_that_forbid_are_told_apart() {
+        let access = of_text("O:BAD:P(D;;FR;;;BG)(A;;FA;;;SY)(A;OICIIO;FA;;;BU)(A;;0x40;;;AU)");
+        let ids: Vec<_> = access.entries.iter().map(|entry| (entry.id.as_str(), entry.rights)).collect();
+        let both = Rights { read: true, write: true };
+        // FILE_DELETE_CHILD alone is enough to put something else in the place of a file.
+        assert_eq!(ids, [("S-1-5-18", both), ("S-1-5-11", Rights { read: false, write: true })]);
+        assert_eq!(access.denials.len(), 1);
+        assert!(access.denies(false) && access.denies(true));
+        assert_eq!(access.owner.unwrap().id, "S-1-5-32-544");
+    }
+
+    #[test]
+    fn an_owner_is_foreign_unless_the_system_or_the_rule_knows_it() {
+        let rule = Rule { writers: vec![r"NT SERVICE\TidegateProxy".to_owned()], ..Rule::default() };
+        let service = account::sid_text(r"NT SERVICE\TidegateProxy").unwrap();
+        for (owner, foreign) in
+            [("SY", false), ("BA", false), (service.as_str(), false), ("S-1-5-21-1-2-3-1001", true), ("BU", true)]
+        {
+            let access = of_text(&format!("O:{owner}D:P(A;;FA;;;SY)"));
+            assert_eq!(access.foreign_owner(&rule).unwrap().is_some(), foreign, "{owner}");
+        }
+        assert!(of_text("D:P(A;;FA;;;SY)").foreign_owner(&rule).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_an_entry_may_forbid_is_unknown() {
+        let may =
+            |text: &str, write| super::super::machine::lets_in(&of_text(text), r"NT SERVICE\TidegateProxy", write);
+        assert_eq!(may("D:P(A;;FA;;;WD)", true), Some(true));
+        assert_eq!(may("D:P(A;OICIIO;FA;;;WD)", true), Some(false));
+        assert_eq!(may("D:P(D;;FR;;;BU)(A;;FA;;;WD)", false), None);
+        // Nobody is let in by being forbidden less.
+        assert_eq!(may("D:P(D;;FW;;;BU)(A;;FA;;;WD)", false), Some(true));
+        assert_eq!(may("D:P(D;;FR;;;BU)(A;;FA;;;SY)", false), Some(false));
+    }
 }

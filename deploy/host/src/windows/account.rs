@@ -79,7 +79,7 @@ pub(super) fn lookup(account: &str) -> io::Result<Sid> {
     Ok(sid)
 }
 
-fn binary(text: &str) -> io::Result<Sid> {
+pub(super) fn binary(text: &str) -> io::Result<Sid> {
     let wide = super::file::wide(text);
     let mut found: PSID = ptr::null_mut();
     // SAFETY: the text ends in NUL, `found` is writable.

@@ -101,7 +101,7 @@ pub(crate) fn may_use(account: &str, path: &Path, write: bool) -> Option<bool> {
     lets_in(&crate::access::describe(path).ok()?, account, write)
 }
 
-/// Groups of a domain are not followed, so an account that is named in no entry may still be let in by one.
+/// Groups are not followed, so an entry that forbids something may be for any account; and an account that is named in no entry may still be let in by one.
 pub(super) fn lets_in(access: &Access, account: &str, write: bool) -> Option<bool> {
     let accounts = vec![account.to_owned()];
     let rule = if write {
@@ -110,6 +110,9 @@ pub(super) fn lets_in(access: &Access, account: &str, write: bool) -> Option<boo
         Rule { readers: accounts, ..Rule::default() }
     };
     let is_let_in = access.missing(&rule).ok()?.is_empty();
+    if is_let_in && access.denies(write) {
+        return None;
+    }
     (is_let_in || account.starts_with(r"NT SERVICE\")).then_some(is_let_in)
 }
 

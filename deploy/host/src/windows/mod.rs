@@ -12,6 +12,7 @@ mod event_log;
 mod file;
 mod firewall;
 pub(crate) mod machine;
+mod ownership;
 mod pipe;
 pub(crate) mod port;
 mod registry;
