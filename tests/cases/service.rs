@@ -165,6 +165,35 @@ async fn killing_the_process_of_either_service_leaves_no_python() {
     drop(installed);
 }
 
+/// It would be tried for ever, with an event each time.
+#[cfg(windows)]
+#[tokio::test]
+async fn a_service_whose_site_file_is_wrong_says_so_and_is_left_at_that() {
+    use tidegate_host::ServiceState;
+    use tidegate_tests::program::tidegate;
+    use tidegate_tests::wait::eventually;
+
+    let _alone = ALONE.lock().await;
+    let mut site = site("wrong");
+    let set = format!("Tw{}", std::process::id());
+    let installed = Installed(set.clone());
+    let config = site.config().display().to_string();
+    assert_eq!(tidegate(["--config", &config, "service", "install", "--name", &set]).await.code, 0);
+    site.change("log", "{ level: shouting }");
+    site.write();
+    assert_eq!(tidegate(["service", "start", "--no-wait", "--name", &set]).await.code, 0);
+    let proxy = tidegate_host::service_name(&set, "proxy");
+    let wrong = ServiceState::Failed { code: 78 };
+    let ended = async || (tidegate_host::service_state(&proxy).unwrap() == wrong).then_some(());
+    eventually("the proxy has ended", ended).await;
+    assert_eq!(tidegate_host::restart_delay(&proxy).unwrap(), None);
+    let started = tidegate(["--config", &config, "service", "start", "--name", &set]).await;
+    assert_eq!(started.code, 78, "{started:?}");
+    let stopped = tidegate(["service", "stop", "--name", &set]).await;
+    assert!(stopped.code == 0 && !stopped.stdout.contains("waits up to"), "{stopped:?}");
+    drop(installed);
+}
+
 #[cfg(windows)]
 #[tokio::test]
 async fn a_service_that_is_started_in_a_console_says_so() {

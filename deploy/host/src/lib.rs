@@ -26,7 +26,7 @@
 //! | `access::{describe, protect, ids, is_system, is_own_administrator, is_everybody}` | who may use a file |
 //! | `directories::{is_shared, is_home}` | directories that are no program's own |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
-//! | `service::{install, remove, start, stop, restart, reload, state, settings, installed, remember, remembered, journal_command}` | services, for the command |
+//! | `service::{install, remove, start, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, journal_command}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
 //! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, code_page, clock, firewall, defender, command_as, may_use, protect_command, grant_command}` | what `tidegate doctor` asks |
 //! | `trust`, `trusted` | accounts that may connect to our local sockets |
@@ -44,6 +44,8 @@ mod given;
 mod local;
 pub mod machine;
 mod program;
+#[cfg(any(windows, test))]
+mod requests;
 #[cfg(any(windows, test))]
 mod sddl;
 mod service;
@@ -74,9 +76,9 @@ pub use program::{
 };
 pub use service::{
     Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType, install_services, journal_command,
-    reload_service, remember_services, remembered_services, remove_service, report_event, restart_services,
-    run_as_service, service_account, service_name, service_settings, service_state, services_of, start_service,
-    stderr_leads_nowhere, stop_service, tell_service_manager, usual_service_account,
+    reload_service, remember_services, remembered_services, remove_service, report_event, restart_delay,
+    restart_services, run_as_service, service_account, service_name, service_settings, service_state, services_of,
+    start_service, stderr_leads_nowhere, stop_service, tell_service_manager, usual_service_account,
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use spawn::{MemoryLimit, Output, Spawn, Stdin};

@@ -154,6 +154,12 @@ pub fn restart_services(set: &str) -> io::Result<bool> {
     sys::service::restart(set)
 }
 
+/// How long the system may still wait before it starts a service again that has failed, whatever is asked of it meanwhile.
+/// `None` if it leaves it at that, or a stop cancels it.
+pub fn restart_delay(name: &str) -> io::Result<Option<Duration>> {
+    sys::service::restart_delay(name)
+}
+
 /// Tells a service to load its configuration anew.
 pub fn reload_service(name: &str) -> io::Result<()> {
     sys::service::reload(name)

@@ -1,6 +1,7 @@
 //! Starting services, and waiting until their sites serve.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tidegate_host::{ServiceState, StartType};
 use tidegate_site::Site;
@@ -14,6 +15,10 @@ use crate::failure::Failure;
 use crate::style::Style;
 use crate::up;
 
+/// Exit code of a program whose site file is wrong.
+const BAD_CONFIGURATION: u32 = crate::failure::BAD_CONFIGURATION as u32;
+/// By then a service that was asked to start does so, or has ended.
+const UNDER_WAY: Duration = Duration::from_secs(5);
 const LOOK_AT_LOGS: &str = "its log says why; `tidegate check` looks for the usual reasons";
 
 /// Runs `service start`.
@@ -133,7 +138,8 @@ async fn wait(config: &Path, pair: &Pair, style: Style) -> Result<(), Failure> {
 /// Waits until the site serves, and shows it.
 async fn serving(site: &Site, pair: &Pair, style: Style) -> Result<(), Failure> {
     let patience = site.apps.iter().map(|app| app.start_timeout).max().unwrap_or_default() + MARGIN;
-    let deadline = Instant::now() + patience;
+    let begin = Instant::now();
+    let deadline = begin + patience;
     loop {
         if let Ok(report) = up::look(site).await
             && up::is_settled(&report)
@@ -142,8 +148,18 @@ async fn serving(site: &Site, pair: &Pair, style: Style) -> Result<(), Failure> 
             return Ok(());
         }
         for name in pair.names() {
-            if let ServiceState::Failed { code } = state(&name)? {
-                return Err(Failure::new(format!("service {name} ended with code {code}")).next(LOOK_AT_LOGS));
+            match state(&name)? {
+                ServiceState::Failed { code: BAD_CONFIGURATION } => {
+                    return Err(Failure::new(format!("service {name} ended: the site file is wrong (code 78)"))
+                        .next("`tidegate check` says what is wrong with it, then `tidegate service start`"));
+                }
+                ServiceState::Failed { code } => {
+                    return Err(Failure::new(format!("service {name} ended with code {code}")).next(LOOK_AT_LOGS));
+                }
+                ServiceState::Stopped if begin.elapsed() > UNDER_WAY => {
+                    return Err(Failure::new(format!("service {name} has stopped again")).next(LOOK_AT_LOGS));
+                }
+                _ => {}
             }
         }
         if Instant::now() > deadline {

@@ -27,7 +27,44 @@ pub(super) async fn run(arguments: &args::ServiceStop) -> Result<(), Failure> {
     } else {
         remembered::forget(&pairs);
     }
-    stop(&pairs).await
+    let failed = stop(&pairs).await.err();
+    Failure::all(failed.into_iter().chain(keep_stopped(&pairs).await.err()).collect())
+}
+
+/// The system starts a service again that has failed, and a stop does not cancel that: it is stopped when it comes.
+async fn keep_stopped(pairs: &[Pair]) -> Result<(), Failure> {
+    let mut coming = Vec::new();
+    let mut longest = Duration::ZERO;
+    for pair in pairs {
+        for name in pair.names() {
+            if state(&name)? == ServiceState::Missing {
+                continue;
+            }
+            if let Some(delay) = tidegate_host::restart_delay(&name).map_err(failed)? {
+                println!(
+                    "service {name} has failed, and the system is to start it again: waits up to {} s to stop it then",
+                    delay.as_secs()
+                );
+                longest = longest.max(delay);
+                coming.push((name, patience(pair)));
+            }
+        }
+    }
+    let deadline = Instant::now() + longest + AGAIN;
+    while !coming.is_empty() && Instant::now() < deadline {
+        let mut left = Vec::new();
+        for (name, patience) in coming {
+            if is_at_rest(state(&name)?) {
+                left.push((name, patience));
+            } else {
+                ask(&name)?;
+                stopped(&name, Instant::now(), patience).await?;
+            }
+        }
+        coming = left;
+        sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Runs `service uninstall`. What does not stop is removed nevertheless, or a service without a program would be left.

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use super::access;
 use super::place::{self, Missing};
@@ -213,6 +214,11 @@ pub(crate) fn stop(name: &str) -> io::Result<()> {
 pub(crate) fn restart(set: &str) -> io::Result<bool> {
     systemctl(&["restart", &unit::target(set)])?;
     Ok(true)
+}
+
+/// A service that waits to be started again is starting, for systemd, and a stop cancels that.
+pub(crate) fn restart_delay(_name: &str) -> io::Result<Option<Duration>> {
+    Ok(None)
 }
 
 pub(crate) fn reload(name: &str) -> io::Result<()> {

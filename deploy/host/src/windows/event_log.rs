@@ -20,6 +20,10 @@ const MESSAGES: &str = r"%SystemRoot%\System32\EventCreate.exe";
 /// Errors, warnings and information.
 const TYPES: u32 = 7;
 
+/// More letters of one text the log refuses, with the whole event.
+const LONGEST: usize = 31_839;
+const CUT: &str = " ...";
+
 fn key(source: &str) -> Vec<u16> {
     wide(format!(r"SYSTEM\CurrentControlSet\Services\EventLog\Application\{source}").as_str())
 }
@@ -53,7 +57,7 @@ pub(super) fn report(source: &str, event: Event, text: &str) {
         Event::Started | Event::Stopped => EVENTLOG_INFORMATION_TYPE,
         Event::BadConfiguration | Event::Failed => EVENTLOG_ERROR_TYPE,
     };
-    let (source, text) = (wide(source), wide(text));
+    let (source, text) = (wide(source), shortened(text));
     let texts = [text.as_ptr()];
     // SAFETY: the names end in NUL, there is one text and no data, and the source is closed once.
     unsafe {
@@ -62,5 +66,36 @@ pub(super) fn report(source: &str, event: Event, text: &str) {
             ReportEventW(log, kind, 0, event as u32, ptr::null_mut(), 1, 0, texts.as_ptr(), ptr::null());
             DeregisterEventSource(log);
         }
+    }
+}
+
+/// As much of a text as the log takes, ended by NUL.
+fn shortened(text: &str) -> Vec<u16> {
+    let mut letters: Vec<u16> = text.encode_utf16().filter(|letter| *letter != 0).take(LONGEST + 1).collect();
+    if letters.len() > LONGEST {
+        letters.truncate(LONGEST - CUT.len());
+        // Not half of a letter.
+        if letters.last().is_some_and(|last| (0xd800..0xdc00).contains(last)) {
+            letters.pop();
+        }
+        letters.extend(CUT.encode_utf16());
+    }
+    letters.push(0);
+    letters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_to_what_the_log_takes() {
+        let seen = |text: &str| String::from_utf16(&shortened(text)).unwrap().trim_end_matches('\0').to_owned();
+        assert_eq!(seen("short\0er"), "shorter");
+        assert_eq!(seen(&"x".repeat(LONGEST)).len(), LONGEST);
+        let cut = seen(&"x".repeat(LONGEST + 1));
+        assert!(cut.len() == LONGEST && cut.ends_with("x ..."), "{}", cut.len());
+        // Two to a letter, and the cut between them.
+        assert!(seen(&format!("x{}", "\u{1f300}".repeat(LONGEST))).ends_with("\u{1f300} ..."));
     }
 }

@@ -1,4 +1,5 @@
-//! Values of the registry below HKEY_LOCAL_MACHINE. Used by what `tidegate doctor` asks of the machine; writes nothing.
+//! Values of the registry below HKEY_LOCAL_MACHINE. Used by what `tidegate doctor` asks of the machine, and for the services
+//! that an upgrade has stopped; writes nothing.
 
 use std::io;
 use std::ptr;

@@ -7,17 +7,18 @@ use std::ptr;
 use std::time::Duration;
 
 use windows_service::service::{
-    Service as Handle, ServiceAccess, ServiceAction, ServiceActionType, ServiceErrorControl, ServiceExitCode,
-    ServiceFailureActions, ServiceFailureResetPeriod, ServiceInfo, ServiceSidType, ServiceStartType,
-    ServiceState as ScmState, ServiceType,
+    Service as Handle, ServiceAccess, ServiceAction, ServiceActionType, ServiceErrorControl, ServiceFailureActions,
+    ServiceFailureResetPeriod, ServiceInfo, ServiceSidType, ServiceStartType, ServiceState as ScmState, ServiceType,
 };
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 use windows_sys::Win32::Foundation::{
     ERROR_SERVICE_CANNOT_ACCEPT_CTRL, ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_NOT_ACTIVE,
 };
-use windows_sys::Win32::System::Services::{ControlService, SERVICE_CONTROL_PARAMCHANGE, SERVICE_STATUS};
+use windows_sys::Win32::System::Services::{
+    ControlService, QueryServiceStatus, SERVICE_CONTROL_PARAMCHANGE, SERVICE_STATUS,
+};
 
-use super::{command_line, event_log, service_list};
+use super::{command_line, event_log, service_list, service_program};
 use crate::context;
 use crate::service::{Installed, Service, ServiceSettings, ServiceState, StartType};
 
@@ -179,13 +180,10 @@ pub(crate) fn state(name: &str) -> io::Result<ServiceState> {
     Ok(match status.current_state {
         ScmState::StartPending | ScmState::ContinuePending => ServiceState::Starting,
         ScmState::StopPending => ServiceState::Stopping,
-        ScmState::Stopped => match status.exit_code {
-            ServiceExitCode::ServiceSpecific(code) | ServiceExitCode::Win32(code) if code != 0 => {
-                // Of a service that was never started the manager says 1077.
-                if code == NEVER_STARTED { ServiceState::Stopped } else { ServiceState::Failed { code } }
-            }
-            _ => ServiceState::Stopped,
-        },
+        ScmState::Stopped => {
+            let (error, own_error) = exit_codes(&service)?;
+            service_program::ended(error, own_error)
+        }
         _ => ServiceState::Running { pid: status.process_id.unwrap_or_default() },
     })
 }
@@ -218,8 +216,28 @@ pub(crate) fn installed() -> io::Result<Vec<(String, ServiceSettings)>> {
     Ok(names.filter_map(|name| settings(&name).ok().flatten().map(|settings| (name, settings))).collect())
 }
 
-/// ERROR_SERVICE_NEVER_STARTED.
-const NEVER_STARTED: u32 = 1077;
+/// The manager counts a service's failures, but does not tell how many there were; so the longest of its delays.
+pub(crate) fn restart_delay(name: &str) -> io::Result<Option<Duration>> {
+    let service = open(name, ServiceAccess::QUERY_STATUS | ServiceAccess::QUERY_CONFIG)?;
+    let status = service.query_status().map_err(|error| about(name, "failed to ask for", error))?;
+    if status.current_state != ScmState::Stopped || !service_program::is_restarted(exit_codes(&service)?.0) {
+        return Ok(None);
+    }
+    let actions = service.get_failure_actions().map_err(|error| about(name, "failed to ask for", error))?.actions;
+    let restarts = actions.into_iter().flatten().filter(|action| action.action_type == ServiceActionType::Restart);
+    Ok(restarts.map(|action| action.delay).max())
+}
+
+/// Both as the service has given them: the library shows one of them only.
+fn exit_codes(service: &Handle) -> io::Result<(u32, u32)> {
+    let mut status = SERVICE_STATUS::default();
+    // SAFETY: the handle is open as long as `service`, and the status is writable.
+    let told = unsafe { QueryServiceStatus(service.raw_handle(), &mut status) };
+    if told == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((status.dwWin32ExitCode, status.dwServiceSpecificExitCode))
+}
 
 fn manager(access: ServiceManagerAccess) -> io::Result<ServiceManager> {
     ServiceManager::local_computer(None::<&str>, access).map_err(|error| {

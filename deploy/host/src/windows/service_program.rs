@@ -3,29 +3,32 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::os::windows::io::AsRawHandle as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use windows_service::service::{
-    ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState as ScmState, ServiceStatus, ServiceType,
-};
+use windows_service::service::{ServiceControl, ServiceControlAccept, ServiceState as ScmState};
 use windows_service::service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle};
 use windows_service::{define_windows_service, service_dispatcher};
-use windows_sys::Win32::Foundation::ERROR_FAILED_SERVICE_CONTROLLER_CONNECT;
+use windows_sys::Win32::Foundation::{
+    ERROR_FAILED_SERVICE_CONTROLLER_CONNECT, ERROR_PROCESS_ABORTED, ERROR_SERVICE_NEVER_STARTED,
+    ERROR_SERVICE_SPECIFIC_ERROR, NO_ERROR,
+};
+use windows_sys::Win32::System::Services::{SERVICE_STATUS, SERVICE_WIN32_OWN_PROCESS, SetServiceStatus};
 
 use super::event_log;
 use super::service::plain;
 use crate::Signal;
-use crate::service::{Event, Progress};
+use crate::requests::Requests;
+use crate::service::{Event, Progress, ServiceState};
 
 /// Between two signs of life while the service starts or stops.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long the manager should wait for the next of them.
 const WAIT_HINT: Duration = Duration::from_secs(10);
-/// Requests of the manager that have not been taken yet.
-const PENDING: usize = 4;
+/// Exit code of a program whose site file is wrong.
+const BAD_CONFIGURATION: u8 = 78;
 
 type Program = Box<dyn FnOnce() -> u8 + Send>;
 
@@ -36,7 +39,7 @@ static RUN: Mutex<Run> =
 struct Run {
     name: String,
     program: Option<Program>,
-    requests: Option<mpsc::Receiver<Signal>>,
+    requests: Option<Arc<Requests>>,
     reporter: Option<Reporter>,
     code: u8,
 }
@@ -74,22 +77,21 @@ pub(crate) fn run(name: &str, program: Program) -> io::Result<u8> {
 }
 
 fn service_main(_arguments: Vec<OsString>) {
-    let (requests, receiver) = mpsc::channel(PENDING);
+    let requests = Arc::new(Requests::default());
     let (name, program) = {
         let mut run = lock();
-        run.requests = Some(receiver);
+        run.requests = Some(Arc::clone(&requests));
         (run.name.clone(), run.program.take())
     };
     let Some(program) = program else { return };
     let handler = move |control| match control {
         ServiceControl::Stop | ServiceControl::Preshutdown | ServiceControl::Shutdown => {
             report(ScmState::StopPending);
-            // One that waits already says the same.
-            let _ = requests.try_send(Signal::Stop);
+            requests.add(Signal::Stop);
             ServiceControlHandlerResult::NoError
         }
         ServiceControl::ParamChange => {
-            let _ = requests.try_send(Signal::Reload);
+            requests.add(Signal::Reload);
             ServiceControlHandlerResult::NoError
         }
         ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
@@ -155,21 +157,46 @@ impl Reporter {
             ScmState::StartPending => ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN,
             _ => ServiceControlAccept::empty(),
         };
-        let exit_code = match (self.state, code) {
-            (ScmState::Stopped, 1..) => ServiceExitCode::ServiceSpecific(code.into()),
-            _ => ServiceExitCode::NO_ERROR,
+        let code = if self.state == ScmState::Stopped { code } else { 0 };
+        let (error, own_error) = exit_codes(code);
+        let status = SERVICE_STATUS {
+            dwServiceType: SERVICE_WIN32_OWN_PROCESS,
+            dwCurrentState: self.state as u32,
+            dwControlsAccepted: controls_accepted.bits(),
+            dwWin32ExitCode: error,
+            dwServiceSpecificExitCode: own_error,
+            dwCheckPoint: if is_passing { self.checkpoint + 1 } else { 0 },
+            dwWaitHint: if is_passing { WAIT_HINT.as_millis() as u32 } else { 0 },
         };
-        // A manager that does not listen cannot be told of it either.
-        let _ = self.handle.set_service_status(ServiceStatus {
-            service_type: ServiceType::OWN_PROCESS,
-            current_state: self.state,
-            controls_accepted,
-            exit_code,
-            checkpoint: if is_passing { self.checkpoint + 1 } else { 0 },
-            wait_hint: if is_passing { WAIT_HINT } else { Duration::ZERO },
-            process_id: None,
-        });
+        // SAFETY: the handle was given for this process, and the manager copies the status. One that does not listen cannot
+        // be told of it either.
+        unsafe { SetServiceStatus(self.handle.as_raw_handle(), &status) };
     }
+}
+
+/// What the manager is told of an exit code: its own error, and the program's. It starts a service again that ends with an
+/// error of its own kind. A wrong site file is not right the next time either, so there the program's code goes alone.
+fn exit_codes(code: u8) -> (u32, u32) {
+    match code {
+        0 => (NO_ERROR, 0),
+        BAD_CONFIGURATION => (NO_ERROR, code.into()),
+        code => (ERROR_SERVICE_SPECIFIC_ERROR, code.into()),
+    }
+}
+
+/// What a service that has stopped has told of its end, as [`exit_codes`] has put it.
+pub(super) fn ended(error: u32, own_error: u32) -> ServiceState {
+    match (error, own_error) {
+        (ERROR_SERVICE_SPECIFIC_ERROR, 1..) => ServiceState::Failed { code: own_error },
+        (NO_ERROR, own_error) if own_error == u32::from(BAD_CONFIGURATION) => ServiceState::Failed { code: own_error },
+        (NO_ERROR | ERROR_SERVICE_SPECIFIC_ERROR | ERROR_SERVICE_NEVER_STARTED, _) => ServiceState::Stopped,
+        (error, _) => ServiceState::Failed { code: error },
+    }
+}
+
+/// Whether the manager starts a service again that has ended so: by an error of its own, or without a word.
+pub(super) fn is_restarted(error: u32) -> bool {
+    matches!(error, ERROR_SERVICE_SPECIFIC_ERROR | ERROR_PROCESS_ABORTED)
 }
 
 pub(crate) fn stderr_leads_nowhere() -> bool {
@@ -195,10 +222,39 @@ pub(crate) fn tell(progress: Progress) {
 }
 
 /// What the manager asks of this process, if it is a service; for the first caller.
-pub(super) fn take_requests() -> Option<mpsc::Receiver<Signal>> {
+pub(super) fn take_requests() -> Option<Arc<Requests>> {
     lock().requests.take()
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Run> {
     RUN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_cannot_be_right_the_next_time_is_not_started_again() {
+        for (code, restarted, seen) in [
+            (0, false, ServiceState::Stopped),
+            (1, true, ServiceState::Failed { code: 1 }),
+            (78, false, ServiceState::Failed { code: 78 }),
+        ] {
+            let (error, own_error) = exit_codes(code);
+            assert_eq!((is_restarted(error), ended(error, own_error)), (restarted, seen), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_the_manager_says_of_an_end_is_read() {
+        for (error, own_error, expected) in [
+            (ERROR_SERVICE_NEVER_STARTED, 0, ServiceState::Stopped),
+            (ERROR_PROCESS_ABORTED, 0, ServiceState::Failed { code: ERROR_PROCESS_ABORTED }),
+            (ERROR_SERVICE_SPECIFIC_ERROR, 0, ServiceState::Stopped),
+            (NO_ERROR, 5, ServiceState::Stopped),
+        ] {
+            assert_eq!(ended(error, own_error), expected, "{error} {own_error}");
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! Events of the console, and what the service control manager asks of a service, which has no console.
 
-use std::future::poll_fn;
+use std::future::{Future as _, pending, poll_fn};
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::signal::windows::{self, CtrlBreak, CtrlC, CtrlClose, CtrlShutdown};
-use tokio::sync::mpsc;
 
 use crate::Signal;
+use crate::requests::Requests;
 
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -15,7 +17,7 @@ pub(crate) struct Signals {
     break_: CtrlBreak,
     close: CtrlClose,
     shutdown: CtrlShutdown,
-    service: Option<mpsc::Receiver<Signal>>,
+    service: Option<Arc<Requests>>,
 }
 
 impl Signals {
@@ -31,19 +33,19 @@ impl Signals {
 
     /// No event of a console means "reload"; a service is told by a changed parameter.
     pub(crate) async fn next(&mut self) -> Signal {
+        let requests = self.service.clone();
+        let mut request = pin!(async {
+            match &requests {
+                Some(requests) => requests.next().await,
+                None => pending().await,
+            }
+        });
         poll_fn(|cx| {
             let stop = self.interrupt.poll_recv(cx).is_ready()
                 || self.break_.poll_recv(cx).is_ready()
                 || self.close.poll_recv(cx).is_ready()
                 || self.shutdown.poll_recv(cx).is_ready();
-            if stop {
-                return Poll::Ready(Signal::Stop);
-            }
-            match &mut self.service {
-                // The sender lives as long as the process.
-                Some(requests) => requests.poll_recv(cx).map(|request| request.unwrap_or(Signal::Stop)),
-                None => Poll::Pending,
-            }
+            if stop { Poll::Ready(Signal::Stop) } else { request.as_mut().poll(cx) }
         })
         .await
     }
