@@ -196,6 +196,43 @@ async fn a_service_whose_site_file_is_wrong_says_so_and_is_left_at_that() {
 
 #[cfg(windows)]
 #[tokio::test]
+async fn an_installation_keeps_the_accounts_of_the_one_before_and_two_sets_serve_one_site() {
+    use tidegate_tests::program::tidegate;
+
+    let _alone = ALONE.lock().await;
+    let site = site("again");
+    let sets = ["To", "Tn"].map(|set| format!("{set}{}", std::process::id()));
+    let installed = sets.clone().map(Installed);
+    let config = site.config().display().to_string();
+    let install = async |set: &str, more: &[&str]| {
+        let arguments = ["--config", &config, "service", "install", "--name", set];
+        tidegate(arguments.iter().chain(more).map(|word| (*word).to_owned())).await
+    };
+    let settings = |set: &str, part: &str| {
+        tidegate_host::service_settings(&tidegate_host::service_name(set, part)).unwrap().unwrap()
+    };
+    let refused = install(&sets[0], &["--account", r"DOMAIN\shop"]).await;
+    assert!(refused.code == 1 && refused.stderr.contains("managed service account"), "{refused:?}");
+    assert_eq!(tidegate_host::service_settings(&tidegate_host::service_name(&sets[0], "proxy")).unwrap(), None);
+
+    for (more, account, trusts) in [
+        (&["--account", "LocalService"][..], r"NT AUTHORITY\LocalService".to_owned(), false),
+        (&[], r"NT AUTHORITY\LocalService".to_owned(), false),
+        (&["--account", "default"], format!(r"NT SERVICE\{}Proxy", sets[0]), true),
+        (&["--delayed"], format!(r"NT SERVICE\{}Proxy", sets[0]), true),
+    ] {
+        let finished = install(&sets[0], more).await;
+        assert!(finished.code == 0 && finished.stdout.contains(&account), "{more:?}: {finished:?}");
+        assert_eq!(settings(&sets[0], "proxy").account, account, "{more:?}");
+        assert_eq!(settings(&sets[0], "appserver").arguments.contains(&"--trust".to_owned()), trusts, "{more:?}");
+    }
+    let second = install(&sets[1], &[]).await;
+    assert_eq!(second.code, 0, "{second:?}");
+    drop(installed);
+}
+
+#[cfg(windows)]
+#[tokio::test]
 async fn a_service_that_is_started_in_a_console_says_so() {
     let site = site("console");
     let config = site.config().display().to_string();

@@ -14,7 +14,7 @@ pub(crate) use self::certificate::{Certificate, CertificateImport, CertificateSh
 pub(crate) use self::logs::{LogLevel, Logs};
 pub(crate) use self::maintenance::Maintenance;
 pub(crate) use self::service::{
-    Service, ServiceChoice, ServiceInstall, ServiceSet, ServiceStart, ServiceStop, ServiceUninstall,
+    DEFAULT_SET, Service, ServiceChoice, ServiceInstall, ServiceSet, ServiceStart, ServiceStop, ServiceUninstall,
 };
 
 const EXIT_CODES: &str = "\

@@ -1,6 +1,7 @@
 //! `tidegate service`: installs the pair as services of the system and drives them. What a service is on which system
 //! is known to `tidegate_host` alone.
 
+mod advice;
 mod data;
 mod install;
 mod pair;
@@ -20,6 +21,7 @@ use crate::args;
 use crate::failure::Failure;
 use crate::style::Style;
 
+use advice::failed;
 pub(crate) use pair::{PARTS, Pair, site_file};
 
 /// Between two looks at a service that starts or stops.
@@ -65,10 +67,5 @@ fn state(name: &str) -> Result<ServiceState, Failure> {
 
 fn missing(name: &str) -> Failure {
     Failure::new(format!("there is no service {name}"))
-        .next("`tidegate service install` makes it; --name names another set")
-}
-
-fn failed(error: std::io::Error) -> Failure {
-    Failure::new(error.to_string())
-        .next("run this as administrator (root), with the services' names from `tidegate service status`")
+        .next("`tidegate service install` makes it; --name names another set, and `status --all` shows all")
 }

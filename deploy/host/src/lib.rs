@@ -26,7 +26,7 @@
 //! | `access::{describe, protect, ids, is_system, is_own_administrator, is_everybody}` | who may use a file |
 //! | `directories::{is_shared, is_home}` | directories that are no program's own |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
-//! | `service::{install, remove, start, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, journal_command}` | services, for the command |
+//! | `service::{install, remove, start, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, obstacle, check_account, journal_command}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
 //! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, code_page, clock, firewall, defender, command_as, may_use, protect_command, grant_command}` | what `tidegate doctor` asks |
 //! | `trust`, `trusted` | accounts that may connect to our local sockets |
@@ -49,6 +49,8 @@ mod requests;
 #[cfg(any(windows, test))]
 mod sddl;
 mod service;
+#[cfg(any(windows, test))]
+mod service_rules;
 mod signal;
 mod spawn;
 mod tcp;
@@ -75,10 +77,11 @@ pub use program::{
     worker_library_names,
 };
 pub use service::{
-    Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType, install_services, journal_command,
-    reload_service, remember_services, remembered_services, remove_service, report_event, restart_delay,
-    restart_services, run_as_service, service_account, service_name, service_settings, service_state, services_of,
-    start_service, stderr_leads_nowhere, stop_service, tell_service_manager, usual_service_account,
+    Event, Installed, NotInstalled, Obstacle, Progress, Service, ServiceSettings, ServiceState, Start, StartType,
+    check_service_account, install_services, journal_command, obstacle, reload_service, remember_services,
+    remembered_services, remove_service, report_event, restart_delay, restart_services, run_as_service,
+    service_account, service_name, service_settings, service_state, services_of, start_service, stderr_leads_nowhere,
+    stop_service, tell_service_manager, usual_service_account,
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use spawn::{MemoryLimit, Output, Spawn, Stdin};
@@ -136,5 +139,20 @@ pub fn kill_own_group() {
 
 /// The same error, saying what failed.
 fn context(error: io::Error, what: impl std::fmt::Display) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+    io::Error::new(error.kind(), Context { what: what.to_string(), error })
+}
+
+/// What failed, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {error}")]
+struct Context {
+    what: String,
+    error: io::Error,
+}
+
+/// The system's number of an error, whatever was said about it on its way.
+#[cfg(any(windows, test))]
+fn system_code(error: &io::Error) -> Option<i32> {
+    let within = || error.get_ref()?.downcast_ref::<Context>().and_then(|context| system_code(&context.error));
+    error.raw_os_error().or_else(within)
 }

@@ -31,8 +31,8 @@ pub struct Service {
     pub arguments: Vec<OsString>,
     /// The account it runs under; none: the one that the system provides for a service of this name.
     pub account: Option<String>,
-    /// Whether the system starts it some time after its own start (Windows).
-    pub delayed: bool,
+    /// How the system starts it; none: as it does by now, a new one with the system.
+    pub start: Option<Start>,
     /// How long it may take to stop.
     pub stop_timeout: Duration,
     /// The command that makes it load its configuration anew (Linux).
@@ -52,6 +52,55 @@ pub struct Installed {
     pub done: Vec<String>,
     /// What the system did not take, although the service works without.
     pub warnings: Vec<String>,
+}
+
+/// An installation that failed. What it had made by then is removed again; what was changed is not.
+#[derive(Debug)]
+pub struct NotInstalled {
+    /// Why.
+    pub error: io::Error,
+    /// What was written or made until then, and removed again, for the operator.
+    pub done: Vec<String>,
+}
+
+/// What stands in the way of something that was asked of the service manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The rights of an administrator (root) are missing.
+    Rights,
+    /// The system has no service manager that is known.
+    NoManager,
+    /// There is no such service.
+    NoService,
+    /// Its program is not there.
+    NoProgram,
+    /// The account is unknown.
+    NoAccount,
+    /// The account may not run services, or needs a password.
+    Logon,
+    /// It is disabled.
+    Disabled,
+    /// It was removed, and goes when the last program that looks at it is closed.
+    Leaving,
+    /// Its process did not say in time that it runs.
+    NoAnswer,
+    /// It takes no request now.
+    Busy,
+    /// It runs already.
+    Runs,
+    /// There is a service of this name.
+    Exists,
+    /// Another service has its title.
+    TitleTaken,
+}
+
+/// When a service starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the system.
+    Automatic,
+    /// Some time after it (Windows; elsewhere with it).
+    Delayed,
 }
 
 /// What a service does now.
@@ -127,10 +176,29 @@ pub fn usual_service_account(name: &str) -> String {
     sys::service::usual_account(name)
 }
 
-/// Installs services that start with the system. With `files_only` nothing but their files are written, into
+/// Installs services, or changes installed ones. With `files_only` nothing but their files are written, into
 /// that directory, for packages (Linux).
-pub fn install_services(services: &[Service], files_only: Option<&Path>) -> io::Result<Installed> {
-    sys::service::install(services, files_only)
+pub fn install_services(services: &[Service], files_only: Option<&Path>) -> Result<Installed, NotInstalled> {
+    let mut installed = Installed::default();
+    match sys::service::install(services, files_only, &mut installed) {
+        Ok(()) => Ok(installed),
+        Err(error) => Err(NotInstalled { error, done: installed.done }),
+    }
+}
+
+/// The account as the system is to have it, or why it cannot run a service.
+pub fn check_service_account(account: &str) -> Result<String, String> {
+    sys::service::check_account(account)
+}
+
+/// What an error of these functions means, if it is one that an operator can do something about.
+pub fn obstacle(error: &io::Error) -> Option<Obstacle> {
+    sys::service::obstacle(error).or(match error.kind() {
+        io::ErrorKind::PermissionDenied => Some(Obstacle::Rights),
+        io::ErrorKind::NotFound => Some(Obstacle::NoService),
+        io::ErrorKind::Unsupported => Some(Obstacle::NoManager),
+        _ => None,
+    })
 }
 
 /// Removes a service that does not run.

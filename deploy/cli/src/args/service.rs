@@ -22,10 +22,13 @@ pub(crate) enum Service {
     Status(ServiceChoice),
 }
 
+/// The set of whoever has one site on a host.
+pub(crate) const DEFAULT_SET: &str = "Tidegate";
+
 #[derive(Debug, Args)]
 pub(crate) struct ServiceSet {
     /// Beginning of the services' names, for more than one site on a host.
-    #[arg(long, value_name = "NAME", default_value = "Tidegate", value_parser = set_name)]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_SET, value_parser = set_name)]
     pub(crate) name: String,
 }
 
@@ -80,10 +83,15 @@ pub(crate) struct ServiceInstall {
     #[command(flatten)]
     pub(crate) set: ServiceSet,
 
-    /// The account of both services, such as DOMAIN\shop$ (a managed service account). Default: on Windows an account
-    /// of each service's own (NT SERVICE\TidegateProxy), on Linux the user tidegate, made if it is missing.
+    /// The account of both services, such as DOMAIN\shop$ (a managed service account); `default` for the usual ones. Without
+    /// it installed services keep theirs. The usual: on Windows an account of each service's own
+    /// (NT SERVICE\TidegateProxy), on Linux the user tidegate, made if it is missing.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
+
+    /// Start with the system. New services do; without it and --delayed installed ones keep their start.
+    #[arg(long, conflicts_with = "delayed")]
+    pub(crate) automatic: bool,
 
     /// Start some minutes after the system (Windows).
     #[arg(long)]

@@ -92,7 +92,7 @@ fn installed(name: &str, settings: &ServiceSettings, report: &mut Report) {
         report.warning(
             TOPIC,
             format_args!("{name} runs as {account}, which may do everything on this machine"),
-            "`tidegate service install` gives it an account of its own",
+            "`tidegate service install --account default` gives it an account of its own",
         );
     }
     if is_unquoted(command) {
@@ -111,7 +111,7 @@ fn installed(name: &str, settings: &ServiceSettings, report: &mut Report) {
             report.warning(
                 TOPIC,
                 format_args!("{name} starts {how}, not with the system"),
-                "`tidegate service install` lets it start with the system",
+                "`tidegate service install --automatic` lets it start with the system",
             );
         }
     }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use tidegate_host::Service;
+use tidegate_host::{Service, Start};
 use tidegate_site::Site;
 
 use super::pair::{PARTS, Pair};
-use super::{MARGIN, places};
+use super::{MARGIN, failed, places};
 use crate::args;
 use crate::failure::Failure;
 use crate::store_key;
@@ -15,9 +15,13 @@ use crate::up;
 
 /// Installs both services, or changes installed ones.
 pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -> Result<(), Failure> {
-    let services = services(site, arguments)?;
-    let installed = tidegate_host::install_services(&services, arguments.unit_dir.as_deref()).map_err(|error| {
-        Failure::new(error.to_string()).next("nothing else was changed; correct it and install again")
+    let accounts = accounts(arguments)?;
+    let services = services(site, arguments, &accounts)?;
+    let installed = tidegate_host::install_services(&services, arguments.unit_dir.as_deref()).map_err(|failure| {
+        for line in &failure.done {
+            println!("{line}");
+        }
+        failed(failure.error)
     })?;
     for line in &installed.done {
         println!("{line}");
@@ -26,7 +30,6 @@ pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -
         eprintln!("{} {line}", style.warning("warning:"));
     }
     if arguments.unit_dir.is_none() && !arguments.keep_permissions {
-        let accounts = accounts(arguments);
         places::protect(site, &accounts, style);
         store_key::grant_all(site, &accounts.proxy, style);
     }
@@ -36,28 +39,56 @@ pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -
     Ok(())
 }
 
-/// Under which each service runs.
-fn accounts(arguments: &args::ServiceInstall) -> places::Accounts {
+/// Under which each service runs: what was asked for, else the account that it has.
+fn accounts(arguments: &args::ServiceInstall) -> Result<places::Accounts, Failure> {
+    let pair = Pair::of(&arguments.set);
     let of = |part: &str| {
-        let usual = || tidegate_host::usual_service_account(&Pair::of(&arguments.set).name(part));
-        arguments.account.clone().unwrap_or_else(usual)
+        let name = pair.name(part);
+        let usual = || tidegate_host::usual_service_account(&name);
+        match arguments.account.as_deref() {
+            Some(DEFAULT) => Ok(usual()),
+            Some(account) => tidegate_host::check_service_account(account)
+                .map_err(|text| Failure::new(text).next("name such an account, or leave --account out")),
+            None if arguments.unit_dir.is_some() => Ok(usual()),
+            None => {
+                let settings = tidegate_host::service_settings(&name).map_err(failed)?;
+                Ok(settings.map_or_else(usual, |settings| settings.account))
+            }
+        }
     };
-    places::Accounts { server: of(PARTS[0]), proxy: of(PARTS[1]) }
+    Ok(places::Accounts { server: of(PARTS[0])?, proxy: of(PARTS[1])? })
+}
+
+/// Stands for the account that each service has where none is chosen.
+const DEFAULT: &str = "default";
+
+/// The site's file, and the set where there may be several: Windows wants titles that differ.
+fn title(what: &str, site: &Site, set: &args::ServiceSet) -> String {
+    let name = if set.name == args::DEFAULT_SET { String::new() } else { format!(" {}", set.name) };
+    format!("Tidegate {what}{name} ({})", site.file.display())
 }
 
 /// Both services, as this site needs them.
-fn services(site: &Site, arguments: &args::ServiceInstall) -> Result<[Service; 2], Failure> {
+fn services(
+    site: &Site,
+    arguments: &args::ServiceInstall,
+    accounts: &places::Accounts,
+) -> Result<[Service; 2], Failure> {
     let [server, proxy] = Pair::of(&arguments.set).names();
     let file = &site.file;
     let command = |part: &str| up::program(part);
     let config = || ["--config".into(), file.clone().into()];
     let of = |name: &str| -> Vec<_> { config().into_iter().chain(["--service".into(), name.into()]).collect() };
     let (mut server_arguments, proxy_arguments) = (of(&server), of(&proxy));
-    if arguments.account.is_none()
-        && let Some(account) = tidegate_host::service_account(&proxy)
-    {
-        server_arguments.extend(["--trust".into(), account.into()]);
+    // The pipes of one account are for that account anyway.
+    if accounts.server != accounts.proxy && tidegate_host::service_account(&proxy).is_some() {
+        server_arguments.extend(["--trust".into(), accounts.proxy.clone().into()]);
     }
+    let start = match (arguments.automatic, arguments.delayed) {
+        (true, _) => Some(Start::Automatic),
+        (_, true) => Some(Start::Delayed),
+        _ => None,
+    };
     let reload: Vec<_> = [command("tidegate")?.into()].into_iter().chain(config()).chain(["reload".into()]).collect();
     let writable = writable(site);
     Ok([
@@ -65,12 +96,12 @@ fn services(site: &Site, arguments: &args::ServiceInstall) -> Result<[Service; 2
             name: server.clone(),
             set: arguments.set.name.clone(),
             after: None,
-            title: format!("Tidegate app server ({})", file.display()),
+            title: title("app server", site, &arguments.set),
             description: "Supervises the Python processes of the site.".to_owned(),
             program: command("tidegate-appserver")?,
             arguments: server_arguments,
-            account: arguments.account.clone(),
-            delayed: arguments.delayed,
+            account: Some(accounts.server.clone()),
+            start,
             stop_timeout: up::drain(site) + MARGIN,
             reload: reload.clone(),
             writable: writable.clone(),
@@ -81,12 +112,12 @@ fn services(site: &Site, arguments: &args::ServiceInstall) -> Result<[Service; 2
             name: proxy,
             set: arguments.set.name.clone(),
             after: Some(server),
-            title: format!("Tidegate proxy ({})", file.display()),
+            title: title("proxy", site, &arguments.set),
             description: "Serves the site: TLS, static files, and requests to the app server.".to_owned(),
             program: command("tidegate-proxy")?,
             arguments: proxy_arguments,
-            account: arguments.account.clone(),
-            delayed: arguments.delayed,
+            account: Some(accounts.proxy.clone()),
+            start,
             stop_timeout: site.limits.drain_timeout + MARGIN,
             reload,
             writable,
@@ -103,4 +134,21 @@ fn writable(site: &Site) -> Vec<PathBuf> {
         directories.push(site.limits.buffer.directory.clone());
     }
     directories
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_sets_of_one_site_have_titles_of_their_own() {
+        let file = std::env::temp_dir().join(format!("tg-title-{}.yaml", std::process::id()));
+        std::fs::write(&file, "apps: { shop: { wsgi: \"a:b\" } }\n").unwrap();
+        let site = tidegate_site::load(&file).unwrap();
+        let of = |name: &str| title("proxy", &site, &args::ServiceSet { name: name.to_owned() });
+        let shown = site.file.display();
+        assert_eq!(of("Tidegate"), format!("Tidegate proxy ({shown})"));
+        assert_eq!(of("Shop"), format!("Tidegate proxy Shop ({shown})"));
+        std::fs::remove_file(&file).unwrap();
+    }
 }

@@ -108,8 +108,17 @@ fn remove(name: &str) -> Result<bool, Failure> {
         return Ok(false);
     }
     tidegate_host::remove_service(name).map_err(failed)?;
-    println!("service {name} removed{}", if is_at_rest(state) { "" } else { ", although it has not stopped" });
+    println!("service {name} {}", removed(state, self::state(name)?));
     Ok(true)
+}
+
+/// What has become of a service that was removed, by what it did before and does after.
+fn removed(before: ServiceState, after: ServiceState) -> &'static str {
+    match (is_at_rest(before), after) {
+        (_, ServiceState::Missing) => "removed",
+        (true, _) => "is to be removed as soon as services.msc and whatever else looks at it is closed",
+        (false, _) => "is to be removed as soon as its process ends, which it has not",
+    }
 }
 
 /// Stops those of them that run. One that does not stop keeps no other from being stopped.
@@ -184,6 +193,14 @@ fn patience(pair: &Pair) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_service_that_is_gone_is_called_removed() {
+        let running = ServiceState::Running { pid: 1 };
+        assert_eq!(removed(ServiceState::Stopped, ServiceState::Missing), "removed");
+        assert!(removed(ServiceState::Stopped, ServiceState::Stopped).contains("services.msc"));
+        assert!(removed(running, running).contains("process"));
+    }
 
     #[test]
     fn only_a_service_that_goes_on_is_asked_again() {

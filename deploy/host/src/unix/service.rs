@@ -14,7 +14,7 @@ use super::access;
 use super::place::{self, Missing};
 use super::unit::{self, Kind};
 use crate::context;
-use crate::service::{Event, Installed, Progress, Service, ServiceSettings, ServiceState, StartType};
+use crate::service::{Event, Installed, Obstacle, Progress, Service, ServiceSettings, ServiceState, StartType};
 
 /// Where an administrator's units are.
 const UNITS: &str = "/etc/systemd/system";
@@ -71,34 +71,56 @@ pub(crate) fn tell(progress: Progress) {
     let _ = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(message, &address));
 }
 
-pub(crate) fn install(services: &[Service], files_only: Option<&Path>) -> io::Result<Installed> {
-    let mut installed = Installed::default();
+/// Any user; whether there is one is seen at the installation.
+pub(crate) fn check_account(account: &str) -> Result<String, String> {
+    Ok(account.to_owned())
+}
+
+/// All is said by the kind of an error.
+pub(crate) fn obstacle(_error: &io::Error) -> Option<Obstacle> {
+    None
+}
+
+pub(crate) fn install(services: &[Service], files_only: Option<&Path>, installed: &mut Installed) -> io::Result<()> {
     let directory = files_only.unwrap_or(Path::new(UNITS));
+    // One that somebody has disabled stays so.
+    let mut left = Vec::new();
+    if files_only.is_none() {
+        for service in services.iter().filter(|service| service.start.is_none()) {
+            if settings(&service.name)?.is_some_and(|settings| settings.start != StartType::Automatic) {
+                left.push(&service.name);
+            }
+        }
+    }
     for service in services {
         let account = service.account.as_deref().unwrap_or(ACCOUNT);
         if files_only.is_none() {
-            prepare_account(account, &mut installed)?;
+            prepare_account(account, installed)?;
             for directory in &service.writable {
-                prepare_directory(directory, account, &mut installed)?;
+                prepare_directory(directory, account, installed)?;
             }
         }
         let path = unit::path(directory, &unit::unit(&service.name, Kind::Service));
         write(&path, &unit::service(service, account))?;
         installed.done.push(format!("unit {}, as {account}", path.display()));
-        prepare_socket(directory, service, &mut installed)?;
+        prepare_socket(directory, service, installed)?;
         let set: Vec<&Service> = services.iter().filter(|other| other.set == service.set).collect();
         write(&unit::path(directory, &unit::target(&service.set)), &unit::set(&set))?;
     }
     if files_only.is_none() {
         systemctl(&["daemon-reload"])?;
         for service in services {
+            if left.contains(&&service.name) {
+                installed.done.push(format!("{} does not start with the system, as before", service.name));
+                continue;
+            }
             systemctl(&["enable", "--quiet", &service.name])?;
             if let Some(socket) = socket_of(&service.name) {
                 systemctl(&["enable", "--quiet", &socket])?;
             }
         }
     }
-    Ok(installed)
+    Ok(())
 }
 
 /// The unit of the service's listeners, written or, if it has none any more, removed.
@@ -321,12 +343,34 @@ fn run_quietly(command: &mut Command) -> io::Result<()> {
 
 fn run_for_output(command: &mut Command) -> io::Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| context(error, format_args!("failed to run {program}")))?;
+    let output = command.output().map_err(|error| {
+        let kind = if error.kind() == io::ErrorKind::NotFound { io::ErrorKind::Unsupported } else { error.kind() };
+        io::Error::new(kind, format!("failed to run {program}: {error}"))
+    })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!("{program} failed: {}", said.trim())));
+        let said = said.trim();
+        return Err(io::Error::new(kind(output.status.code(), said), format!("{program} failed: {said}")));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What systemctl means by its exit code (those of LSB for the most part) and, where that is 1, by its words.
+fn kind(code: Option<i32>, said: &str) -> io::ErrorKind {
+    match code {
+        Some(4) => io::ErrorKind::PermissionDenied,
+        Some(5) => io::ErrorKind::NotFound,
+        _ if said.contains("not been booted with systemd") || said.contains("Failed to connect to bus") => {
+            io::ErrorKind::Unsupported
+        }
+        _ if ["Access denied", "authentication required", "Permission denied"]
+            .iter()
+            .any(|word| said.contains(word)) =>
+        {
+            io::ErrorKind::PermissionDenied
+        }
+        _ => io::ErrorKind::Other,
+    }
 }
 
 #[cfg(test)]
@@ -348,6 +392,19 @@ mod tests {
         let plain = parse_settings("LoadState=loaded\nUser=\nUnitFileState=disabled\nExecStart=").unwrap();
         assert_eq!((plain.account.as_str(), plain.start), ("root", StartType::Manual));
         assert_eq!(parse_settings("LoadState=not-found\nUser="), None);
+    }
+
+    #[test]
+    fn what_systemctl_means_is_told_apart() {
+        for (code, said, expected) in [
+            (4, "", io::ErrorKind::PermissionDenied),
+            (5, "Failed to start x.service: Unit x.service not found.", io::ErrorKind::NotFound),
+            (1, "Failed to start x.service: Access denied", io::ErrorKind::PermissionDenied),
+            (1, "System has not been booted with systemd as init system (PID 1).", io::ErrorKind::Unsupported),
+            (1, "Job for x.service failed.", io::ErrorKind::Other),
+        ] {
+            assert_eq!(kind(Some(code), said), expected, "{code} {said}");
+        }
     }
 
     #[test]

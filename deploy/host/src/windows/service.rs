@@ -20,7 +20,8 @@ use windows_sys::Win32::System::Services::{
 
 use super::{command_line, event_log, service_list, service_program};
 use crate::context;
-use crate::service::{Installed, Service, ServiceSettings, ServiceState, StartType};
+use crate::service::{Installed, Obstacle, Service, ServiceSettings, ServiceState, Start, StartType};
+use crate::service_rules;
 
 pub(crate) use super::remembered::{remember, remembered};
 pub(crate) use super::service_program::{report_event, run, stderr_leads_nowhere, tell};
@@ -51,22 +52,45 @@ pub(crate) fn journal_command(_names: &[String]) -> Option<(&'static str, Vec<St
     None
 }
 
-pub(crate) fn install(services: &[Service], files_only: Option<&Path>) -> io::Result<Installed> {
+pub(crate) fn check_account(account: &str) -> Result<String, String> {
+    service_rules::account(account)
+}
+
+pub(crate) fn obstacle(error: &io::Error) -> Option<Obstacle> {
+    service_rules::obstacle(error)
+}
+
+pub(crate) fn install(services: &[Service], files_only: Option<&Path>, installed: &mut Installed) -> io::Result<()> {
     if files_only.is_some() {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "a service has no files on Windows"));
     }
     let manager = manager(ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE)?;
-    let mut installed = Installed::default();
+    let mut made = Vec::new();
     for service in services {
-        install_one(&manager, service, &mut installed)?;
+        if let Err(error) = install_one(&manager, service, &mut made, installed) {
+            // One without the other serves nothing.
+            for name in made {
+                match remove(name) {
+                    Ok(()) => installed.done.push(format!("service {name} removed again")),
+                    Err(error) => installed.done.push(format!("service {name} is left: {error}")),
+                }
+            }
+            return Err(error);
+        }
     }
-    Ok(installed)
+    Ok(())
 }
 
-fn install_one(manager: &ServiceManager, service: &Service, installed: &mut Installed) -> io::Result<()> {
-    let account = service.account.clone().or_else(|| own_account(&service.name)).unwrap_or_default();
-    let info = ServiceInfo {
-        name: (&service.name).into(),
+fn install_one<'a>(
+    manager: &ServiceManager,
+    service: &'a Service,
+    made: &mut Vec<&'a str>,
+    installed: &mut Installed,
+) -> io::Result<()> {
+    let name = &service.name;
+    let account = service.account.clone().or_else(|| own_account(name)).unwrap_or_default();
+    let mut info = ServiceInfo {
+        name: name.into(),
         display_name: (&service.title).into(),
         service_type: ServiceType::OWN_PROCESS,
         start_type: ServiceStartType::AutoStart,
@@ -78,18 +102,29 @@ fn install_one(manager: &ServiceManager, service: &Service, installed: &mut Inst
         account_password: None,
     };
     let access = ServiceAccess::CHANGE_CONFIG | ServiceAccess::START | ServiceAccess::QUERY_STATUS;
-    let found = manager.open_service(&service.name, access);
-    let (handle, is_new) = match found {
+    let (handle, start) = match manager.open_service(name, access | ServiceAccess::QUERY_CONFIG) {
         Ok(handle) => {
-            handle.change_config(&info).map_err(|error| about(&service.name, "failed to change", error))?;
-            (handle, false)
+            if service.start.is_none() {
+                info.start_type =
+                    handle.query_config().map_err(|error| about(name, "failed to ask for", error))?.start_type;
+            }
+            handle.change_config(&info).map_err(|error| about(name, "failed to change", error))?;
+            installed
+                .done
+                .push(format!("service {name} updated, as {account}{}", kept(service.start, info.start_type)));
+            (handle, service.start)
         }
-        Err(_) => {
-            let made = manager.create_service(&info, access);
-            (made.map_err(|error| about(&service.name, "failed to create", error))?, true)
+        Err(error) => {
+            let error = plain(error);
+            if error.raw_os_error().map(i32::cast_unsigned) != Some(ERROR_SERVICE_DOES_NOT_EXIST) {
+                return Err(context(error, format_args!("failed to open service {name}")));
+            }
+            let new = manager.create_service(&info, access).map_err(|error| about(name, "failed to create", error))?;
+            made.push(name);
+            installed.done.push(format!("service {name} made, as {account}"));
+            (new, Some(service.start.unwrap_or(Start::Automatic)))
         }
     };
-    installed.done.push(format!("service {} {}, as {account}", service.name, if is_new { "made" } else { "updated" }));
     let actions = ServiceFailureActions {
         reset_period: ServiceFailureResetPeriod::After(RESET),
         reboot_msg: None,
@@ -103,7 +138,7 @@ fn install_one(manager: &ServiceManager, service: &Service, installed: &mut Inst
         ("restarts after a failure", handle.update_failure_actions(actions)),
         ("restarts after an exit with an error", handle.set_failure_actions_on_non_crash_failures(true)),
         ("its own security identifier", handle.set_config_service_sid_info(ServiceSidType::Unrestricted)),
-        ("the delayed start", handle.set_delayed_auto_start(service.delayed)),
+        ("the delayed start", start.map_or(Ok(()), |start| handle.set_delayed_auto_start(start == Start::Delayed))),
         ("the time to stop at a shutdown", handle.set_preshutdown_timeout(service.stop_timeout)),
     ];
     for (what, outcome) in extras {
@@ -127,6 +162,16 @@ fn install_one(manager: &ServiceManager, service: &Service, installed: &mut Inst
         }
     }
     Ok(())
+}
+
+/// What a change says of a start that it leaves as it is.
+fn kept(start: Option<Start>, kept: ServiceStartType) -> &'static str {
+    match (start, kept) {
+        (Some(_), _) => "",
+        (None, ServiceStartType::Disabled) => "; it is disabled, as before",
+        (None, ServiceStartType::OnDemand) => "; it does not start with the system, as before",
+        (None, _) => "; its start stays as it is",
+    }
 }
 
 pub(crate) fn remove(name: &str) -> io::Result<()> {
@@ -240,13 +285,8 @@ fn exit_codes(service: &Handle) -> io::Result<(u32, u32)> {
 }
 
 fn manager(access: ServiceManagerAccess) -> io::Result<ServiceManager> {
-    ServiceManager::local_computer(None::<&str>, access).map_err(|error| {
-        let error = plain(error);
-        if error.kind() == io::ErrorKind::PermissionDenied {
-            return io::Error::new(error.kind(), "services are the administrator's: run this as administrator");
-        }
-        context(error, "failed to reach the service control manager")
-    })
+    ServiceManager::local_computer(None::<&str>, access)
+        .map_err(|error| context(plain(error), "failed to reach the service control manager"))
 }
 
 fn open(name: &str, access: ServiceAccess) -> io::Result<Handle> {
@@ -255,9 +295,6 @@ fn open(name: &str, access: ServiceAccess) -> io::Result<Handle> {
         match error.raw_os_error().map(i32::cast_unsigned) {
             Some(ERROR_SERVICE_DOES_NOT_EXIST) => {
                 io::Error::new(io::ErrorKind::NotFound, format!("there is no service {name}"))
-            }
-            _ if error.kind() == io::ErrorKind::PermissionDenied => {
-                io::Error::new(error.kind(), "services are the administrator's: run this as administrator")
             }
             _ => context(error, format_args!("failed to open service {name}")),
         }
