@@ -4,6 +4,7 @@
 pub use crate::listener::fuzz_proxy_protocol as proxy_protocol;
 pub use crate::request::fuzz::{accept_encoding, chunks, forwarded, raw_header};
 pub use crate::static_files::fuzz::{conditional, range, static_path};
+pub use crate::upstream::fuzz::response;
 
 #[cfg(test)]
 mod tests {
@@ -36,6 +37,7 @@ mod tests {
         replay("proxy_protocol", super::proxy_protocol);
         replay("range", super::range);
         replay("raw_header", super::raw_header);
+        replay("response", super::response);
         replay("static_path", super::static_path);
     }
 }

@@ -1,7 +1,7 @@
 //! One keep-alive HTTP/1.1 connection to a worker, over whatever local socket it has: [`bare`] for requests without a
 //! body, which most are, [`full`] for the others. Used by `upstream` only.
 
-mod bare;
+pub(super) mod bare;
 mod full;
 
 use std::io;
@@ -55,7 +55,7 @@ pub(super) enum CallError {
 
 /// A response that is not there to its end.
 #[derive(Debug)]
-pub(super) struct BrokenOff;
+pub(crate) struct BrokenOff;
 
 /// Idle connections of both kinds.
 #[derive(Default)]

@@ -21,6 +21,8 @@ mod backend;
 mod body;
 mod call;
 mod connection;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzz;
 mod lease;
 mod pool_metrics;
 mod queue;

@@ -29,7 +29,7 @@ const KEPT: usize = 4 << 10;
 
 /// A connection that takes one request after the other.
 #[derive(Debug)]
-pub(super) struct Bare<S> {
+pub(crate) struct Bare<S> {
     stream: S,
     /// What was read and is not taken yet.
     buffer: BytesMut,
@@ -62,7 +62,7 @@ enum Chunked {
 
 /// Why a call brought no response head.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// Nothing of the request was sent.
     NotSent,
     /// The connection ended before a full head.
@@ -72,7 +72,7 @@ pub(super) enum Error {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Bare<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self { stream, buffer: BytesMut::new(), room: FIRST_READ, body: Body::End, wire: Vec::new(), spent: false }
     }
 
@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bare<S> {
     }
 
     /// See [`super::Connection::call`].
-    pub(super) async fn call(&mut self, request: &Request<RequestBody>) -> Result<Parts, Error> {
+    pub(crate) async fn call(&mut self, request: &Request<RequestBody>) -> Result<Parts, Error> {
         self.write(request).await?;
         loop {
             let mut searched = 0;
@@ -117,12 +117,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bare<S> {
     }
 
     /// See [`super::Connection::is_end`].
-    pub(super) fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         self.body == Body::End
     }
 
     /// See [`super::Connection::next`].
-    pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         loop {
             if self.skip_framing().is_none() {
                 return Some(Err(BrokenOff));
