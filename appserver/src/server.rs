@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use thiserror::Error;
-use tidegate_host::{Audience, Endpoint, LocalListener, Signal};
+use tidegate_host::{Audience, Endpoint, Event, LocalListener, Signal};
 use tidegate_site::Site;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -199,6 +199,16 @@ impl Server {
     /// Reloads the site file. On an error nothing has changed.
     pub(crate) async fn reload(&self, progress: Progress) -> Result<(), ReloadError> {
         let result = self.try_reload(&progress).await;
+        match &result {
+            Ok(()) => {
+                tidegate_host::report_event(Event::Reloaded, "the site file, certificates and apps were loaded anew")
+            }
+            // Neither says anything of the configuration.
+            Err(ReloadError::Stopping | ReloadError::Running) => {}
+            Err(error) => {
+                tidegate_host::report_event(Event::ReloadRefused, &format!("reload: nothing was changed: {error}"));
+            }
+        }
         if let Err(error) = &result {
             match error.to_string() {
                 text if matches!(error, ReloadError::Stopping) => tracing::info!("reload: nothing was changed: {text}"),

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 use tidegate_certs::{Certificate, Staple, Store};
 use tidegate_contract::{CertificateReport, ProxyReport};
+use tidegate_host::Event;
 use tidegate_site::Site;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -210,6 +211,7 @@ impl Reload {
         for certificate in &material.certificates {
             for warning in certificate.warnings(now) {
                 warn!("{warning}");
+                tidegate_host::report_event(Event::CertificateWarning, &warning);
             }
             if let Some(Staple::Sent { .. }) = certificate.staple {
                 info!(certificate = %certificate.source, "OCSP response stapled");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_contract::{AppPhase, Generation, Interruption, RestartReason, WorkerPhase, WorkerState};
+use tidegate_host::Event;
 use tidegate_site::App;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -227,6 +228,9 @@ impl Actor {
                         Interruption::ClientGone => ("a request's client has gone", RestartReason::ClientGone),
                     };
                     tracing::warn!(app, worker = slot, pid, "{what} and {why}: the worker is being replaced");
+                    let text =
+                        format!("app {app}, worker {slot}, process {pid}: {what} and {why}: it is being replaced");
+                    tidegate_host::report_event(Event::WorkerReplaced, &text);
                     self.counters.count(reason, 1);
                 }
             }
@@ -260,6 +264,8 @@ impl Actor {
             Some(_) => "next try now".to_owned(),
             None => "no further try".to_owned(),
         };
+        let text = format!("app {app}, worker {slot}, process {pid}: it {end}; {next}");
+        tidegate_host::report_event(Event::WorkerFailed, &text);
         match self.complaints.hear(end) {
             1 => tracing::error!(app, worker = slot, pid, traceback = end.traceback(), "worker {end}; {next}"),
             attempt => {

@@ -39,6 +39,7 @@ pub mod certificate_store;
 mod child;
 mod directories;
 mod endpoint;
+mod event;
 pub mod file;
 mod given;
 mod local;
@@ -69,6 +70,7 @@ use std::time::Duration;
 pub use child::{Child, ChildOutput, Exit, is_of_child};
 pub use directories::shared_directory;
 pub use endpoint::{Endpoint, EndpointError};
+pub use event::Event;
 pub use file::write_private;
 pub use given::{given_in_vain, given_listener};
 pub use local::{Audience, LocalListener, LocalStream, connect, connect_to_server};
@@ -77,7 +79,7 @@ pub use program::{
     worker_library_names,
 };
 pub use service::{
-    Event, Installed, NotInstalled, Obstacle, Progress, Service, ServiceSettings, ServiceState, Start, StartType,
+    Installed, NotInstalled, Obstacle, Progress, Service, ServiceSettings, ServiceState, Start, StartType,
     check_service_account, install_services, journal_command, obstacle, reload_service, remember_services,
     remembered_services, remove_service, report_event, restart_delay, restart_services, run_as_service,
     service_account, service_name, service_settings, service_state, services_of, start_service, stderr_leads_nowhere,

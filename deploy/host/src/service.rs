@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::event::Event;
 use crate::program::is_same_path;
 use crate::sys;
 
@@ -282,20 +283,6 @@ pub fn stderr_leads_nowhere() -> bool {
 /// program and arguments, to which more of its own can be added.
 pub fn journal_command(names: &[String]) -> Option<(&'static str, Vec<String>)> {
     sys::service::journal_command(names)
-}
-
-/// What the system's own log is told, with numbers that never change: docs/windows.md lists them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Event {
-    /// The service serves.
-    Started = 1,
-    /// The service has ended as it was asked to.
-    Stopped = 2,
-    /// The site file is wrong.
-    BadConfiguration = 10,
-    /// The service ended because of a failure.
-    Failed = 11,
 }
 
 /// Tells the system's log of an event of this process, if it is a service and the system has such a log (Windows).

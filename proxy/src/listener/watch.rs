@@ -6,6 +6,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tidegate_host::Event;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -105,6 +106,8 @@ impl Watch {
                 if self.has_failed(digest, Instant::now()) {
                     shared.metrics.certificates_reloaded(false);
                     error!(%reason, "certificates have changed but cannot be loaded: those in use stay");
+                    let text = format!("certificates have changed but cannot be loaded, those in use stay: {reason}");
+                    tidegate_host::report_event(Event::CertificateNotLoaded, &text);
                 }
             }
         }

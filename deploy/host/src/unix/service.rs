@@ -14,7 +14,8 @@ use super::access;
 use super::place::{self, Missing};
 use super::unit::{self, Kind};
 use crate::context;
-use crate::service::{Event, Installed, Obstacle, Progress, Service, ServiceSettings, ServiceState, StartType};
+use crate::event::Event;
+use crate::service::{Installed, Obstacle, Progress, Service, ServiceSettings, ServiceState, StartType};
 
 /// Where an administrator's units are.
 const UNITS: &str = "/etc/systemd/system";

@@ -2,17 +2,20 @@
 
 use std::io;
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use windows_sys::Win32::Foundation::ERROR_SUCCESS;
 use windows_sys::Win32::System::EventLog::{
-    DeregisterEventSource, EVENTLOG_ERROR_TYPE, EVENTLOG_INFORMATION_TYPE, RegisterEventSourceW, ReportEventW,
+    DeregisterEventSource, EVENTLOG_ERROR_TYPE, EVENTLOG_INFORMATION_TYPE, EVENTLOG_WARNING_TYPE, RegisterEventSourceW,
+    ReportEventW,
 };
 use windows_sys::Win32::System::Registry::{
     HKEY_LOCAL_MACHINE, REG_DWORD, REG_EXPAND_SZ, RegDeleteKeyW, RegSetKeyValueW,
 };
 
 use super::file::wide;
-use crate::service::Event;
+use crate::event::{Event, Limit, Severity};
 
 /// The system's own program for events made by commands: its messages 1 to 1000 are nothing but the text given. So the
 /// viewer shows ours without a library of ours being loaded into it.
@@ -53,11 +56,24 @@ pub(super) fn unregister(source: &str) {
 
 /// Reports an event. A log that does not take it has nobody to be told.
 pub(super) fn report(source: &str, event: Event, text: &str) {
-    let kind = match event {
-        Event::Started | Event::Stopped => EVENTLOG_INFORMATION_TYPE,
-        Event::BadConfiguration | Event::Failed => EVENTLOG_ERROR_TYPE,
+    static LIMIT: Mutex<Option<Limit>> = Mutex::new(None);
+    let admitted = {
+        let mut limit = LIMIT.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.get_or_insert_default().admit(event, Instant::now())
     };
-    let (source, text) = (wide(source), shortened(text));
+    let text = match admitted {
+        None => return,
+        Some(0) => text.to_owned(),
+        Some(more) => {
+            format!("{text}\r\n\r\n{more} more of this kind since the event before are in Tidegate's own log only.")
+        }
+    };
+    let kind = match event.severity() {
+        Severity::Information => EVENTLOG_INFORMATION_TYPE,
+        Severity::Warning => EVENTLOG_WARNING_TYPE,
+        Severity::Error => EVENTLOG_ERROR_TYPE,
+    };
+    let (source, text) = (wide(source), shortened(&text));
     let texts = [text.as_ptr()];
     // SAFETY: the names end in NUL, there is one text and no data, and the source is closed once.
     unsafe {

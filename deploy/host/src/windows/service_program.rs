@@ -20,8 +20,9 @@ use windows_sys::Win32::System::Services::{SERVICE_STATUS, SERVICE_WIN32_OWN_PRO
 use super::event_log;
 use super::service::plain;
 use crate::Signal;
+use crate::event::Event;
 use crate::requests::Requests;
-use crate::service::{Event, Progress, ServiceState};
+use crate::service::{Progress, ServiceState};
 
 /// Between two signs of life while the service starts or stops.
 const BEAT: Duration = Duration::from_secs(1);
