@@ -85,6 +85,7 @@ if ((Resolve-Path -Path $PSScriptRoot).Path -ne $Destination.TrimEnd('\') -and
     }
     finally {
         if ($upgrade) {
+            Invoke-Tidegate -Argument @('service', 'install', '--all')
             Invoke-Tidegate -Argument @('service', 'start', '--remembered')
         }
     }

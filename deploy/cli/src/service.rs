@@ -32,6 +32,7 @@ const MARGIN: Duration = Duration::from_secs(15);
 /// Runs the command.
 pub(crate) async fn run(config: &Path, command: &args::Service, style: Style) -> Result<(), Failure> {
     match command {
+        args::Service::Install(arguments) if arguments.all => install::all(style),
         args::Service::Install(arguments) => {
             let site = load(config)?;
             install::run(&site, arguments, style)?;

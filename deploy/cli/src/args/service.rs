@@ -83,6 +83,11 @@ pub(crate) struct ServiceInstall {
     #[command(flatten)]
     pub(crate) set: ServiceSet,
 
+    /// Bring every pair that runs the programs of this installation up to date, each for the site file, the account and the
+    /// start that it has; permissions stay as they are. For packages, after an upgrade.
+    #[arg(long, conflicts_with_all = ["name", "account", "automatic", "delayed", "start", "unit_dir"])]
+    pub(crate) all: bool,
+
     /// The account of both services, such as DOMAIN\shop$ (a managed service account); `default` for the usual ones. Without
     /// it installed services keep theirs. The usual: on Windows an account of each service's own
     /// (NT SERVICE\TidegateProxy), on Linux the user tidegate, made if it is missing.

@@ -33,10 +33,33 @@ pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -
         places::protect(site, &accounts, style);
         store_key::grant_all(site, &accounts.proxy, style);
     }
-    if arguments.unit_dir.is_none() && !arguments.start {
+    if arguments.unit_dir.is_none() && !arguments.start && !arguments.all {
         println!("start them with `tidegate service start`");
     }
     Ok(())
+}
+
+/// Brings every pair of this installation up to date. One that cannot be keeps no other from it.
+pub(super) fn all(style: Style) -> Result<(), Failure> {
+    let again = |pair: &Pair| {
+        let [server, proxy] = pair.names();
+        let file = pair.site_file().ok_or_else(|| {
+            Failure::new(format!("it is not known which site file {server} and {proxy} serve"))
+                .next(format!("`tidegate --config FILE service install --name {}`", pair.set))
+        })?;
+        let arguments = args::ServiceInstall {
+            set: args::ServiceSet { name: pair.set.clone() },
+            all: true,
+            account: None,
+            automatic: false,
+            delayed: false,
+            keep_permissions: true,
+            start: false,
+            unit_dir: None,
+        };
+        run(&super::load(&file)?, &arguments, style)
+    };
+    Failure::all(Pair::all()?.iter().filter_map(|pair| again(pair).err()).collect())
 }
 
 /// Under which each service runs: what was asked for, else the account that it has.
@@ -64,7 +87,9 @@ const DEFAULT: &str = "default";
 
 /// The site's file, and the set where there may be several: Windows wants titles that differ.
 fn title(what: &str, site: &Site, set: &args::ServiceSet) -> String {
-    let name = if set.name == args::DEFAULT_SET { String::new() } else { format!(" {}", set.name) };
+    // systemd has only the small letters of it.
+    let is_usual = set.name.eq_ignore_ascii_case(args::DEFAULT_SET);
+    let name = if is_usual { String::new() } else { format!(" {}", set.name) };
     format!("Tidegate {what}{name} ({})", site.file.display())
 }
 

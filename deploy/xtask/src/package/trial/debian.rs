@@ -198,7 +198,13 @@ fn upgraded(system: &System, next: &Path, load: &Path) -> Result<()> {
     }
     let site = system.path(SITE);
     fs::write(site.join("app.py"), super::FLASK.replace("version 1", "version 2"))?;
+    // As an older version would have written it.
+    let unit = system.path("/etc/systemd/system").join(UNITS[0]);
+    let written = fs::read_to_string(&unit)?;
+    fs::write(&unit, written.replace("UMask=0027\n", "UMask=0077\n"))?;
     system.run("dpkg", &["--install", &next.to_string_lossy()])?;
+    let upgraded = fs::read_to_string(&unit)?;
+    ensure!(upgraded == written, "the upgrade wrote this {}:\n{upgraded}\nin place of\n{written}", UNITS[0]);
     ensure!(
         users.iter_mut().all(|user| user.try_wait().is_ok_and(|end| end.is_none())),
         "the load ended before the upgrade"
