@@ -49,6 +49,19 @@ async fn init_writes_a_file_for_django_that_check_accepts() {
 }
 
 #[tokio::test]
+async fn a_site_file_that_is_not_there_is_said_to_be_missed_in_which_directory() {
+    let site = Site::new("nowhere").file("readme", "");
+    let directory = site.directory();
+    let command = tidegate_tests::program::executable("tidegate");
+    let finished = tidegate_tests::program::run(command, ["check"], Some(directory), &[]).await;
+    assert_eq!(finished.code, 78, "{finished:?}");
+    let name = directory.file_name().unwrap().to_str().unwrap();
+    for text in [name, "tidegate init", "--config"] {
+        assert!(finished.stderr.contains(text), "{text}: {finished:?}");
+    }
+}
+
+#[tokio::test]
 async fn check_shows_the_traceback_of_an_app_that_cannot_be_imported() {
     let site = Site::new("check import").file("broken.py", "def deeper():\n    import no_such_module\n\ndeeper()\n");
     let site = site.app("shop", "broken:app", &[]);

@@ -226,6 +226,13 @@ async fn an_installation_keeps_the_accounts_of_the_one_before_and_two_sets_serve
         assert_eq!(settings(&sets[0], "proxy").account, account, "{more:?}");
         assert_eq!(settings(&sets[0], "appserver").arguments.contains(&"--trust".to_owned()), trusts, "{more:?}");
     }
+    // From anywhere: the services know their site file.
+    let elsewhere = site.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let command = tidegate_tests::program::executable("tidegate");
+    let logs = tidegate_tests::program::run(command, ["logs", "--name", &sets[0]], Some(&elsewhere), &[]).await;
+    assert!(logs.stderr.starts_with(&format!("site file: {config}")), "{logs:?}");
+
     let second = install(&sets[1], &[]).await;
     assert_eq!(second.code, 0, "{second:?}");
     drop(installed);

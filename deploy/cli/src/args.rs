@@ -33,9 +33,10 @@ First steps, in an application's directory:
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Arguments {
-    /// The site file.
-    #[arg(long, global = true, value_name = "FILE", env = "TIDEGATE_CONFIG", default_value = "tidegate.yaml")]
-    pub(crate) config: PathBuf,
+    /// The site file. Default: tidegate.yaml in the current directory; where there is none and the site runs as services, commands
+    /// about what runs take theirs.
+    #[arg(long, global = true, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
 
     /// When to use colours; `auto` is on a terminal, unless NO_COLOR is set.
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
@@ -194,7 +195,7 @@ mod tests {
     fn options_for_all_stand_before_and_after_the_command() {
         for line in [["tidegate", "--config", "a.yaml", "status"], ["tidegate", "status", "--config", "a.yaml"]] {
             let arguments = Arguments::try_parse_from(line).unwrap();
-            assert_eq!(arguments.config, PathBuf::from("a.yaml"));
+            assert_eq!(arguments.config, Some(PathBuf::from("a.yaml")));
         }
     }
 }

@@ -50,11 +50,15 @@ impl Failure {
     /// A site file that is wrong, or is not there.
     pub(crate) fn configuration(file: &std::path::Path, error: &ConfigError) -> Self {
         let next = if file.exists() {
-            "correct the file, then run `tidegate check`"
+            "correct the file, then run `tidegate check`".to_owned()
         } else {
-            "run `tidegate init` in the application's directory, or name the file with --config"
+            let place = match std::env::current_dir() {
+                Ok(directory) if file.is_relative() => format!("it was looked for in {}: ", directory.display()),
+                _ => String::new(),
+            };
+            format!("{place}run `tidegate init` in the application's directory, or name the file with --config")
         };
-        Self { exit: BAD_CONFIGURATION, message: error.to_string(), next: next.into() }
+        Self { exit: BAD_CONFIGURATION, message: error.to_string(), next }
     }
 
     /// What is wrong.

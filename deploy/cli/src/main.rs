@@ -24,6 +24,7 @@ mod logs;
 mod maintenance;
 mod reload;
 mod service;
+mod site_file;
 mod status;
 mod store_key;
 mod style;
@@ -59,7 +60,7 @@ fn run(arguments: &Arguments, style: Style) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("failed to start: {error}")))?;
-    let config = &arguments.config;
+    let config = &site_file::choose(arguments)?;
     match &arguments.command {
         Command::Init(init) => crate::init::run(init, style),
         Command::Check(check) => runtime.block_on(crate::check::run(config, check, style)),

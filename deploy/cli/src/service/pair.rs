@@ -30,7 +30,7 @@ impl Pair {
     }
 
     /// Every pair whose programs are those beside this one.
-    pub(super) fn all() -> Result<Vec<Self>, Failure> {
+    pub(crate) fn all() -> Result<Vec<Self>, Failure> {
         let own = up::program("tidegate")?;
         let services = tidegate_host::services_of(own.parent().unwrap_or(&own)).map_err(failed)?;
         Ok(among(services.iter().map(|(name, _)| name.as_str())))
