@@ -7,9 +7,6 @@ use thiserror::Error;
 use tidegate_site::interpreter::{self, Unusable};
 use tidegate_site::{App, Python};
 
-/// Virtualenvs looked for in an app's directory, in this order.
-const VIRTUALENVS: [&str; 3] = [".venv", "venv", "env"];
-
 /// Why there is no interpreter.
 #[derive(Debug, Error)]
 pub enum PythonError {
@@ -42,7 +39,7 @@ fn at(path: &Path) -> Result<PathBuf, PythonError> {
 }
 
 fn search(directory: &Path) -> Result<PathBuf, PythonError> {
-    let environments = VIRTUALENVS.map(|name| directory.join(name));
+    let environments = interpreter::CUSTOMARY.map(|name| directory.join(name));
     // A broken one is not passed over: the Python on the PATH would lack what the app imports.
     if let Some(found) = environments.iter().find(|environment| interpreter::is_environment(environment)) {
         return Ok(interpreter::of_directory(found)?);

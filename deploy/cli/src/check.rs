@@ -35,7 +35,10 @@ pub(crate) async fn run(config: &Path, arguments: &args::Check, style: Style) ->
     if arguments.no_import {
         report.good("apps", "not imported (--no-import)");
     } else {
-        import(&site, &mut report).await?;
+        match crate::code::import_refused(&site) {
+            Some((text, next)) => report.warning("apps", format!("{text}: {next}; --no-import leaves it out"), &next),
+            None => import(&site, &mut report).await?,
+        }
     }
     end(&report, running.is_some(), style)
 }

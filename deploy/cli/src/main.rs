@@ -14,6 +14,7 @@
 mod args;
 mod certificate;
 mod check;
+mod code;
 mod control;
 mod doctor;
 mod failure;

@@ -2,10 +2,11 @@
 //! is known to `tidegate_host` alone.
 
 mod advice;
+mod code;
 mod data;
 mod install;
 mod pair;
-mod places;
+pub(crate) mod places;
 mod remembered;
 mod start;
 mod status;

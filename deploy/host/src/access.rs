@@ -161,6 +161,11 @@ impl Rule {
 }
 
 impl Entry {
+    /// Whether anybody may be it: everybody, or a group that people get into by logging on, or by being of a domain.
+    pub fn is_ordinary(&self) -> bool {
+        sys::access::is_ordinary(&self.id)
+    }
+
     /// Whether it is for everybody who has an account on this machine.
     pub fn is_for_everybody(&self) -> bool {
         sys::access::is_everybody(&self.id)

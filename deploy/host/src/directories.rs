@@ -15,3 +15,8 @@ pub fn shared_directory(path: &Path) -> Option<&'static str> {
     }
     sys::directories::is_shared(path).then_some("a directory of the system")
 }
+
+/// Whether a path lies where the system keeps programs' data, and lets everybody make files by default (ProgramData on Windows).
+pub fn is_below_shared_data(path: &Path) -> bool {
+    sys::directories::is_below_shared_data(path)
+}

@@ -23,8 +23,8 @@
 //! | `kill_own_group` | ends this process and its children |
 //! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
 //! | `certificate_store::{AVAILABLE, list, open, import, grant_key, may_use_key, Key}` | the certificate store of Windows |
-//! | `access::{describe, protect, ids, is_system, is_own_administrator, is_everybody}` | who may use a file |
-//! | `directories::{is_shared, is_home}` | directories that are no program's own |
+//! | `access::{describe, protect, ids, is_system, is_own_administrator, is_everybody, is_administrative, is_ordinary, is_owners_own_group, way}` | who may use a file |
+//! | `directories::{is_shared, is_home, is_below_shared_data}` | directories that are no program's own |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
 //! | `service::{install, remove, start, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, obstacle, check_account, journal_command}` | services, for the command |
 //! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
@@ -55,6 +55,7 @@ mod service_rules;
 mod signal;
 mod spawn;
 mod tcp;
+mod writers;
 
 #[cfg(unix)]
 #[path = "unix/mod.rs"]
@@ -68,7 +69,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use child::{Child, ChildOutput, Exit, is_of_child};
-pub use directories::shared_directory;
+pub use directories::{is_below_shared_data, shared_directory};
 pub use endpoint::{Endpoint, EndpointError};
 pub use event::Event;
 pub use file::write_private;
@@ -88,6 +89,7 @@ pub use service::{
 pub use signal::{Signal, Signals, stdin_end};
 pub use spawn::{MemoryLimit, Output, Spawn, Stdin};
 pub use tcp::listen_tcp;
+pub use writers::{By, Writer, writers};
 
 /// How many threads a server should wait for sockets with: the cores, and on some systems more.
 pub fn io_threads() -> usize {

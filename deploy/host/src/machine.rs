@@ -103,6 +103,17 @@ pub fn protect_command(path: &Path, account: Option<&str>) -> String {
     sys::machine::protect_command(path, account)
 }
 
+/// The command by which an administrator keeps everybody from writing to a place that services run from; their accounts
+/// read it.
+pub fn close_command(path: &Path, readers: &[String]) -> String {
+    sys::machine::close_command(path, readers)
+}
+
+/// The command by which a place becomes the administrators'.
+pub fn own_command(path: &Path) -> String {
+    sys::machine::own_command(path)
+}
+
 /// The command by which an administrator lets an account read a file or directory, or write to it.
 pub fn grant_command(path: &Path, account: &str, write: bool) -> String {
     sys::machine::grant_command(path, account, write)

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+/// Virtualenvs that are looked for in an app's directory, in this order.
+pub const CUSTOMARY: [&str; 3] = [".venv", "venv", "env"];
+
 /// Who made the environment that an interpreter belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {

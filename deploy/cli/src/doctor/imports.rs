@@ -8,6 +8,7 @@ use tidegate_site::Site;
 use tokio::io::AsyncReadExt as _;
 
 use super::services::Services;
+use crate::code;
 use crate::control::Control;
 use crate::failure::Failure;
 use crate::finding::{Report, Verdict};
@@ -62,6 +63,13 @@ pub(super) async fn look(site: &Site, services: &Services, runs: bool, report: &
                  on Linux root can do so at any time",
             ),
         }
+    }
+    // Nobody else's rights protect this machine from what it would run.
+    if account == own
+        && let Some((text, next)) = code::import_refused(site)
+    {
+        report.warning(TOPIC, text, format_args!("{next}; --no-import leaves it out"));
+        return Ok(());
     }
     spawn.arguments.extend(["--config".into(), site.file.clone().into(), "--check-imports".into()]);
     spawn.directory = site.file.parent().map(Into::into);

@@ -1,17 +1,21 @@
-//! Who may use what the site file names: secrets are nobody's business but the services', and the services' accounts may
-//! use what they need.
+//! Who may use what the site file names: secrets are nobody's business but the services', nobody else may write what the services
+//! run, and the services' accounts may use what they need.
+
+mod kept;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use tidegate_host::certificate_store::{self, StoreName};
-use tidegate_host::machine;
+use tidegate_host::{By, machine};
 use tidegate_site::{Reader, Secret, Site, Target};
 use time::OffsetDateTime;
 
 use super::services::Services;
+use crate::code;
 use crate::finding::Report;
+use crate::service::places::Accounts;
 use crate::store_key::{self, Named};
 
 const TOPIC: &str = "rights";
@@ -20,7 +24,25 @@ const TOPIC: &str = "rights";
 pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
     let server = services.server.as_ref().map(|settings| settings.account.as_str());
     let proxy = services.proxy.as_ref().map(|settings| settings.account.as_str());
-    let installed = if services.any() { ", or `tidegate service install`, which does it for all of them" } else { "" };
+    match (server, proxy) {
+        (Some(server), Some(proxy)) => {
+            let accounts = Accounts { server: server.to_owned(), proxy: proxy.to_owned() };
+            kept::look(site, &accounts, report);
+        }
+        _ => open_secrets(site, server, proxy, report),
+    }
+    open_code(site, &[server, proxy], services.any(), report);
+    for (account, needs) in [(server, of_server(site)), (proxy, of_proxy(site))] {
+        let Some(account) = account else { continue };
+        look_at(account, &needs, report);
+    }
+    if let Some(proxy) = proxy {
+        store_keys(site, proxy, report);
+    }
+}
+
+/// Secrets that everybody may read. More is not wrong where no services are installed.
+fn open_secrets(site: &Site, server: Option<&str>, proxy: Option<&str>, report: &mut Report) {
     let (mut kept, mut open) = (0, 0);
     for Secret { what, file: path, reader } in &site.secrets() {
         let account = if *reader == Reader::AppServer { server } else { proxy };
@@ -28,11 +50,8 @@ pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
             Ok(access) => match access.entries.iter().find(|entry| entry.is_for_everybody() && entry.rights.read) {
                 Some(entry) => {
                     open += 1;
-                    report.problem(
-                        TOPIC,
-                        format_args!("{what} {}: {entry}", path.display()),
-                        format_args!("{}{installed}", machine::protect_command(path, account)),
-                    );
+                    let text = format_args!("{what} {}: {entry}", path.display());
+                    report.problem(TOPIC, text, machine::protect_command(path, account));
                 }
                 None => kept += 1,
             },
@@ -42,12 +61,28 @@ pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
     if kept > 0 && open == 0 {
         report.good(TOPIC, format_args!("what is secret ({kept}) is kept from others"));
     }
-    for (account, needs) in [(server, of_server(site)), (proxy, of_proxy(site))] {
-        let Some(account) = account else { continue };
-        look_at(account, &needs, report);
-    }
-    if let Some(proxy) = proxy {
-        store_keys(site, proxy, report);
+}
+
+/// Who may write what the services run.
+fn open_code(site: &Site, accounts: &[Option<&str>], installed: bool, report: &mut Report) {
+    let trusted: Vec<String> = accounts.iter().flatten().map(|&account| account.to_owned()).collect();
+    for open in code::open_places(site, &trusted) {
+        let (sentence, command) = (open.sentence(), open.command(&trusted));
+        match open.writer.by {
+            By::BeingAnybody if installed => {
+                report.problem(TOPIC, format_args!("{sentence}, and so runs code as the services do"), command);
+            }
+            By::BeingAnybody => {
+                let text = format_args!("{sentence}: `tidegate service install` would refuse or close it");
+                report.warning(TOPIC, text, command);
+            }
+            // Somebody has to deploy.
+            By::AnEntry | By::OwningIt if installed => {
+                let text = format_args!("{sentence}, and so can run code as the services do");
+                report.warning(TOPIC, text, format_args!("nothing, if that is who deploys the site; else {command}"));
+            }
+            By::AnEntry | By::OwningIt => {}
+        }
     }
 }
 

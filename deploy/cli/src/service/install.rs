@@ -6,7 +6,7 @@ use tidegate_host::{Service, Start};
 use tidegate_site::Site;
 
 use super::pair::{PARTS, Pair};
-use super::{MARGIN, failed, places};
+use super::{MARGIN, code, failed, places};
 use crate::args;
 use crate::failure::Failure;
 use crate::store_key;
@@ -17,6 +17,10 @@ use crate::up;
 pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -> Result<(), Failure> {
     let accounts = accounts(arguments)?;
     let services = services(site, arguments, &accounts)?;
+    // Units that a package brings serve a site on another machine.
+    if arguments.unit_dir.is_none() {
+        code::refuse_open(site, &accounts, arguments.keep_permissions, style)?;
+    }
     let installed = tidegate_host::install_services(&services, arguments.unit_dir.as_deref()).map_err(|failure| {
         for line in &failure.done {
             println!("{line}");
@@ -30,6 +34,7 @@ pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -
         eprintln!("{} {line}", style.warning("warning:"));
     }
     if arguments.unit_dir.is_none() && !arguments.keep_permissions {
+        code::close(site, &accounts, style);
         places::protect(site, &accounts, style);
         store_key::grant_all(site, &accounts.proxy, style);
     }

@@ -46,7 +46,8 @@ pub(crate) fn places(site: &Site, accounts: &Accounts) -> Vec<Place> {
     places
 }
 
-fn both(accounts: &Accounts) -> Vec<String> {
+/// Each account once.
+pub(super) fn both(accounts: &Accounts) -> Vec<String> {
     let mut both = vec![accounts.server.clone()];
     if accounts.proxy != accounts.server {
         both.push(accounts.proxy.clone());
@@ -76,7 +77,7 @@ pub(crate) fn protect(site: &Site, accounts: &Accounts, style: Style) {
 }
 
 /// Who may use a place now and before, and whose it is, if that has changed.
-fn sentence(Changed { before, after }: &Changed) -> String {
+pub(super) fn sentence(Changed { before, after }: &Changed) -> String {
     let owner = match (&before.owner, &after.owner) {
         (Some(before), Some(after)) if before != after => {
             format!("; it belongs to {}, before: {}", after.account, before.account)

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::place::{self, Missing};
 
@@ -12,6 +12,8 @@ use crate::access::{Access, Entry, Owner, Rights, Rule};
 
 /// Of everybody who is neither owner nor of the group.
 const OTHERS: u32 = 0o007;
+/// Of a directory in which everybody deletes their own files only.
+const STICKY: u32 = 0o1000;
 
 /// Others lose their rights. The group keeps its own: other services may share a certificate by it.
 pub(crate) fn protect(path: &Path, _rule: &Rule) -> io::Result<()> {
@@ -72,6 +74,48 @@ pub(crate) fn is_system(id: &str) -> bool {
     matches!(id, "user:0" | "group:0")
 }
 
+pub(crate) fn is_administrative(id: &str) -> bool {
+    is_system(id)
+}
+
+/// Groups have chosen members.
+pub(crate) fn is_ordinary(id: &str) -> bool {
+    is_everybody(id)
+}
+
+/// Whether a group has no member but the owner and root: many systems give each user a group of its own, and let it write.
+pub(crate) fn is_owners_own_group(place: &Path, id: &str) -> bool {
+    let Ok(metadata) = fs::metadata(place) else { return false };
+    if id != format!("group:{}", metadata.gid()) {
+        return false;
+    }
+    let Some((_, mut members)) = group(metadata.gid()) else { return false };
+    // Whose own group it is, is not in the group's list.
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of_group = |line: &&str| line.split(':').nth(3) == Some(&metadata.gid().to_string());
+    members.extend(accounts.lines().filter(of_group).filter_map(|line| Some(line.split(':').next()?.to_owned())));
+    let owner = user_name(metadata.uid());
+    members.iter().all(|member| *member == owner || member == "root")
+}
+
+/// The directories by which a path is reached, and itself, also where links lead. Of those above that have the sticky bit nobody exchanges what is
+/// another's.
+pub(crate) fn way(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let path = std::path::absolute(path)?;
+    let real = fs::canonicalize(&path)?;
+    let mut way: Vec<PathBuf> = Vec::new();
+    for start in [path.as_path(), real.as_path()] {
+        for (above, place) in start.ancestors().enumerate() {
+            let metadata = fs::metadata(place)?;
+            let is_sticky = metadata.is_dir() && metadata.mode() & STICKY != 0;
+            if (above == 0 || !is_sticky) && !way.iter().any(|known| known == place) {
+                way.push(place.to_owned());
+            }
+        }
+    }
+    Ok(way)
+}
+
 /// Root is the system.
 pub(crate) fn is_own_administrator(_id: &str) -> bool {
     false
@@ -116,6 +160,11 @@ fn password_entry(
 }
 
 fn group_name(gid: u32) -> String {
+    group(gid).map_or_else(|| gid.to_string(), |(name, _)| name)
+}
+
+/// The name of a group, and those who are in it beside whose own it is.
+fn group(gid: u32) -> Option<(String, Vec<String>)> {
     let mut buffer = vec![0; LINE];
     loop {
         // SAFETY: a structure of numbers and pointers, for which zeroes are valid.
@@ -124,11 +173,16 @@ fn group_name(gid: u32) -> String {
         // SAFETY: what is written to has the sizes given.
         match unsafe { libc::getgrgid_r(gid, &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut result) } {
             0 if !result.is_null() => {
-                // SAFETY: the name is a string in `buffer`, which is still there.
-                return unsafe { CStr::from_ptr(entry.gr_name) }.to_string_lossy().into_owned();
+                // SAFETY: a string in `buffer`, which is still there.
+                let text = |text: *const libc::c_char| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+                // SAFETY: the list ends in a null pointer, and is in `buffer` too.
+                let member = |at: usize| unsafe { *entry.gr_mem.add(at) };
+                let members =
+                    (0..).map(member).take_while(|member| !member.is_null()).map(|member| text(member)).collect();
+                return Some((text(entry.gr_name), members));
             }
             libc::ERANGE if buffer.len() < MOST => buffer.resize(buffer.len() * 4, 0),
-            _ => return gid.to_string(),
+            _ => return None,
         }
     }
 }
@@ -147,6 +201,19 @@ mod tests {
         for (mode, shown) in [(0o100640, "rw-r-----"), (0o40750, "rwxr-x---"), (0o777, "rwxrwxrwx"), (0, "---------")] {
             assert_eq!(letters(mode), shown);
         }
+    }
+
+    #[test]
+    fn a_way_leaves_out_what_only_owners_exchange_things_in() {
+        let directory = std::env::temp_dir().join(format!("tg-way-{}", std::process::id()));
+        fs::create_dir_all(directory.join("real")).unwrap();
+        std::os::unix::fs::symlink("real", directory.join("link")).unwrap();
+        let way = way(&directory.join("link")).unwrap();
+        assert!(way.contains(&directory) && way.contains(&directory.join("real")), "{way:?}");
+        let is_sticky = fs::metadata("/tmp").unwrap().mode() & STICKY != 0;
+        assert_eq!(way.contains(&PathBuf::from("/tmp")), !is_sticky && directory.starts_with("/tmp"));
+        assert_eq!(group(0).unwrap().0, "root");
+        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

@@ -63,6 +63,11 @@ pub(crate) fn is_home(path: &Path) -> bool {
         || own.is_some_and(|home| path == Path::new(&home))
 }
 
+/// There is none: /var/lib and the like are root's.
+pub(crate) fn is_below_shared_data(_path: &Path) -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

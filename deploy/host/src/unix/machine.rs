@@ -100,6 +100,14 @@ pub(crate) fn protect_command(path: &Path, _account: Option<&str>) -> String {
     format!("`chmod o-rwx '{}'`", path.display())
 }
 
+pub(crate) fn close_command(path: &Path, _readers: &[String]) -> String {
+    format!("`chmod go-w '{}'`", path.display())
+}
+
+pub(crate) fn own_command(path: &Path) -> String {
+    format!("`chown root: '{}'`", path.display())
+}
+
 pub(crate) fn grant_command(path: &Path, account: &str, write: bool) -> String {
     let path = path.display();
     if write {

@@ -1,7 +1,7 @@
 //! Access lists of files and directories.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use windows_sys::Win32::Foundation::{ERROR_SUCCESS, GENERIC_ALL, GENERIC_READ, GENERIC_WRITE, LocalFree};
@@ -49,6 +49,14 @@ const SYSTEM: [&str; 5] = [
 
 /// Everyone, Authenticated Users, Users, SERVICE, ALL SERVICES: the accounts of services are in all of them.
 const EVERYBODY: [&str; 5] = ["S-1-1-0", "S-1-5-11", "S-1-5-32-545", "S-1-5-6", "S-1-5-80-0"];
+
+/// Groups that anybody may be in beside those: of whoever logs on in some way, Guests, packaged apps.
+const ORDINARY: [&str; 8] =
+    ["S-1-5-2", "S-1-5-3", "S-1-5-4", "S-1-5-7", "S-1-5-14", "S-1-5-15", "S-1-5-32-546", "S-1-15-2-1"];
+/// Every domain has its own Users, Guests and Computers, and its own administrators (the account, and the groups of the domain, its schema and
+/// its forest).
+const ORDINARY_OF_A_DOMAIN: [&str; 3] = ["-513", "-514", "-515"];
+const ADMINISTRATORS_OF_A_DOMAIN: [&str; 4] = ["-500", "-512", "-518", "-519"];
 
 /// `ACCESS_ALLOWED_ACE_TYPE` and the like, which the bindings have among other constants of another size. A condition behind the
 /// last of them may be true.
@@ -228,6 +236,32 @@ pub(crate) fn is_system(id: &str) -> bool {
     SYSTEM.contains(&id)
 }
 
+/// Whether whoever it is may do everything anyway.
+pub(crate) fn is_administrative(id: &str) -> bool {
+    is_system(id) || is_of_a_domain(id, &ADMINISTRATORS_OF_A_DOMAIN)
+}
+
+/// Whether anybody who has an account may be it.
+pub(crate) fn is_ordinary(id: &str) -> bool {
+    is_everybody(id) || ORDINARY.contains(&id) || is_of_a_domain(id, &ORDINARY_OF_A_DOMAIN)
+}
+
+fn is_of_a_domain(id: &str, kinds: &[&str]) -> bool {
+    id.starts_with("S-1-5-21-") && kinds.iter().any(|kind| id.ends_with(kind))
+}
+
+/// Groups of one member are not made here.
+pub(crate) fn is_owners_own_group(_place: &Path, _id: &str) -> bool {
+    false
+}
+
+/// The places whose lists say who may change what is at a path: itself, and for a file its directory. Those above let nobody exchange
+/// a directory who may not delete it by its own list, unless they were changed by hand.
+pub(crate) fn way(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let directory = path.parent().filter(|_| !path.is_dir());
+    Ok(std::iter::once(path).chain(directory).map(Path::to_owned).collect())
+}
+
 /// Whether it is the account of this process, started with an administrator's rights: what it makes is its own.
 pub(crate) fn is_own_administrator(id: &str) -> bool {
     super::machine::is_administrator() && account::own_sid().is_ok_and(|own| own == id)
@@ -298,6 +332,23 @@ mod tests {
             assert_eq!(access.foreign_owner(&rule).unwrap().is_some(), foreign, "{owner}");
         }
         assert!(of_text("D:P(A;;FA;;;SY)").foreign_owner(&rule).unwrap().is_none());
+    }
+
+    #[test]
+    fn anybody_is_told_from_somebody_and_from_administrators() {
+        for (id, ordinary, administrative) in [
+            ("S-1-1-0", true, false),
+            ("S-1-5-11", true, false),
+            ("S-1-5-32-545", true, false),
+            ("S-1-5-4", true, false),
+            ("S-1-5-21-1-2-3-513", true, false),
+            ("S-1-5-21-1-2-3-512", false, true),
+            ("S-1-5-21-1-2-3-1001", false, false),
+            ("S-1-5-18", false, true),
+            ("S-1-5-80-1-2-3-4-513", false, false),
+        ] {
+            assert_eq!((is_ordinary(id), is_administrative(id)), (ordinary, administrative), "{id}");
+        }
     }
 
     #[test]

@@ -19,6 +19,10 @@ pub(crate) fn is_home(path: &Path) -> bool {
     is_beside_others || directory("USERPROFILE").is_some_and(|home| is_same(path, &home))
 }
 
+pub(crate) fn is_below_shared_data(path: &Path) -> bool {
+    directory("ProgramData").is_some_and(|data| path.ancestors().skip(1).any(|above| is_same(above, &data)))
+}
+
 /// Where the homes are.
 fn users() -> Option<PathBuf> {
     directory("PUBLIC")?.parent().map(Path::to_owned)
@@ -46,6 +50,7 @@ mod tests {
         let data = directory("ProgramData").unwrap();
         assert!(is_shared(&data) && is_shared(Path::new(&data.to_string_lossy().to_uppercase())));
         assert!(!is_shared(&data.join("shop")));
+        assert!(is_below_shared_data(&data.join("shop").join("app")) && !is_below_shared_data(&data));
         let system = directory("SystemRoot").unwrap();
         assert!(is_shared(&system) && is_shared(&system.join("System32")));
         assert!(is_home(&directory("USERPROFILE").unwrap()) && !is_home(&data));

@@ -122,6 +122,17 @@ pub(crate) fn protect_command(path: &Path, account: Option<&str>) -> String {
     format!("`icacls \"{}\" /inheritance:r /grant:r *S-1-5-18:F *S-1-5-32-544:F{account}`", path.display())
 }
 
+pub(crate) fn close_command(path: &Path, readers: &[String]) -> String {
+    let inherited = if path.is_dir() { "(OI)(CI)" } else { "" };
+    let readers: String = readers.iter().map(|reader| format!(" \"{reader}:{inherited}RX\"")).collect();
+    let path = path.display();
+    format!("`icacls \"{path}\" /inheritance:r /grant:r *S-1-5-18:{inherited}F *S-1-5-32-544:{inherited}F{readers}`")
+}
+
+pub(crate) fn own_command(path: &Path) -> String {
+    format!("`icacls \"{}\" /setowner *S-1-5-32-544`", path.display())
+}
+
 pub(crate) fn grant_command(path: &Path, account: &str, write: bool) -> String {
     let (path, right) = (path.display(), if write { "M" } else { "RX" });
     format!("`icacls \"{path}\" /grant \"{account}:(OI)(CI){right}\"` (without (OI)(CI) for a file)")
