@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -33,6 +34,9 @@ struct Arguments {
     /// Run as this service (used by `tidegate service`).
     #[arg(long, value_name = "NAME", conflicts_with_all = ["check_imports", "stop_on_stdin_eof"])]
     service: Option<String>,
+    /// Seconds that the service was given to finish requests; a reload that wants more warns (used by `tidegate service`).
+    #[arg(long, value_name = "SECONDS", requires = "service")]
+    stop_limit: Option<u64>,
     /// An account that may connect to this program and its workers: that of the proxy, if it has one of its own.
     #[arg(long, value_name = "ACCOUNT")]
     trust: Vec<String>,
@@ -40,6 +44,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(seconds) = arguments.stop_limit {
+        tidegate_host::set_stop_limit(Duration::from_secs(seconds));
+    }
     let Some(name) = arguments.service.clone() else {
         return ExitCode::from(serve(&arguments));
     };

@@ -160,6 +160,10 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared, ReloadError> {
     let site = load(running).await?;
     progress.say("configuration checked".to_owned());
+    if let Some(warning) = tidegate_host::beyond_stop_limit("drain_timeout of an app", site.apps_drain()) {
+        tracing::warn!("{warning}");
+        progress.say(format!("warning: {warning}"));
+    }
     let link = Arc::clone(&ground.link);
     let mut proxy = Preparation { session: link.current(), link, reload: RELOADS.fetch_add(1, Ordering::Relaxed) };
     if proxy.session == 0 {

@@ -174,6 +174,10 @@ impl Control {
                         self.reload.commit(next, &self.shared);
                         self.shared.metrics.reloaded(true);
                         info!("configuration reloaded");
+                        let drain = self.shared.live.load().site.limits.drain_timeout;
+                        if let Some(warning) = tidegate_host::beyond_stop_limit("limits.drain_timeout", drain) {
+                            warn!("{warning}");
+                        }
                     }
                     _ => error!(reload, "commit of a reload that was not prepared"),
                 }

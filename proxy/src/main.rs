@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use tidegate_host::Event;
@@ -32,6 +33,9 @@ struct Arguments {
     /// Run as this service (used by `tidegate service`)
     #[arg(long, value_name = "NAME", conflicts_with = "stop_on_stdin_eof")]
     service: Option<String>,
+    /// Seconds that the service was given to finish requests; a reload that wants more warns (used by `tidegate service`)
+    #[arg(long, value_name = "SECONDS", requires = "service")]
+    stop_limit: Option<u64>,
 }
 
 /// Threads that wait for disks. Each keeps some megabytes of buffers; no disk is faster with more of them.
@@ -39,6 +43,9 @@ const DISK_THREADS: usize = 64;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(seconds) = arguments.stop_limit {
+        tidegate_host::set_stop_limit(Duration::from_secs(seconds));
+    }
     let Some(name) = arguments.service.clone() else {
         return ExitCode::from(serve(arguments));
     };

@@ -56,6 +56,7 @@ async fn the_pair_is_installed_started_reloaded_stopped_and_removed_as_services(
     // What PARAMCHANGE asks for: new workers, and the new site file.
     let generation = running.workers("shop").await[0].generation;
     running.site.change("log", "{ level: debug, access: off }");
+    running.site.change("limits", "{ drain_timeout: 300s }");
     running.site.write();
     assert_eq!(service("reload", &[]).await.code, 0);
     running
@@ -70,6 +71,8 @@ async fn the_pair_is_installed_started_reloaded_stopped_and_removed_as_services(
     // Nobody reads a service's standard error.
     let log = running.site.path(".tidegate/logs/tidegate-proxy.log");
     assert!(std::fs::read_to_string(&log).is_ok_and(|text| text.contains("listening")), "{}", log.display());
+    let warned = async || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("now 300 s")).then_some(());
+    tidegate_tests::wait::eventually("a warning of more time than the service was given", warned).await;
 
     assert_eq!(service("restart", &[]).await.code, 0);
     running.find_again().await;

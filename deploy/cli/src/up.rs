@@ -48,7 +48,7 @@ pub(crate) async fn run(config: &Path, arguments: &args::Up, style: Style) -> Re
     let changes = changes.map_err(|error| Failure::new(format!("failed to watch the apps' files: {error}")))?;
     let development: &[&str] = if arguments.watch { &["--development"] } else { &[] };
     let mut pair = Pair {
-        server: start("app server", &server, &site, development, drain(&site))?,
+        server: start("app server", &server, &site, development, site.apps_drain())?,
         proxy: start("proxy", &proxy, &site, &[], site.limits.drain_timeout)?,
         signals,
         reload: None,
@@ -225,11 +225,6 @@ fn start(
         Failure::new(error.to_string()).next(format!("see that {} can be executed", program.display()))
     })?;
     Ok(Running { name, child, patience: drain + MARGIN })
-}
-
-/// The longest that an app's workers may take to finish.
-pub(crate) fn drain(site: &Site) -> Duration {
-    site.apps.iter().map(|app| app.drain_timeout + app.timeout_grace).max().unwrap_or_default()
 }
 
 fn died(name: &str, exit: std::io::Result<Exit>) -> Failure {

@@ -54,6 +54,7 @@ mod service;
 mod service_rules;
 mod signal;
 mod spawn;
+mod stop_limit;
 mod tcp;
 mod writers;
 
@@ -88,6 +89,7 @@ pub use service::{
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use spawn::{MemoryLimit, Output, Spawn, Stdin};
+pub use stop_limit::{beyond_stop_limit, set_stop_limit};
 pub use tcp::listen_tcp;
 pub use writers::{By, Writer, writers};
 

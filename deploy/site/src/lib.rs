@@ -25,6 +25,7 @@ mod wording;
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 pub use checked::*;
 pub use error::{ConfigError, Problem};
@@ -91,6 +92,11 @@ impl Site {
     /// The well-known endpoint on which the app server listens for the proxy and the command.
     pub fn control_endpoint(&self) -> Endpoint {
         control_endpoint(&self.runtime_dir, &self.instance)
+    }
+
+    /// The longest that an app's workers may take to finish, when the app server stops.
+    pub fn apps_drain(&self) -> Duration {
+        self.apps.iter().map(|app| app.drain_timeout + app.timeout_grace).max().unwrap_or_default()
     }
 
     /// Where its programs log as services whose site file does not say it, where nobody reads a service's standard error.

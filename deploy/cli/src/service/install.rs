@@ -1,6 +1,8 @@
 //! `tidegate service install`: what each service of a site is, and making or changing it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tidegate_host::{Service, Start};
 use tidegate_site::Site;
@@ -107,9 +109,14 @@ fn services(
     let [server, proxy] = Pair::of(&arguments.set).names();
     let file = &site.file;
     let command = |part: &str| up::program(part);
-    let config = || ["--config".into(), file.clone().into()];
-    let of = |name: &str| -> Vec<_> { config().into_iter().chain(["--service".into(), name.into()]).collect() };
-    let (mut server_arguments, proxy_arguments) = (of(&server), of(&proxy));
+    let config = || [OsString::from("--config"), file.clone().into()];
+    let of = |name: &str, drain: Duration| -> Vec<OsString> {
+        // A reload that allows more is beyond what the service manager waits for, and says so.
+        let service = ["--service".into(), name.into(), "--stop-limit".into(), drain.as_secs().to_string().into()];
+        config().into_iter().chain(service).collect()
+    };
+    let mut server_arguments = of(&server, site.apps_drain());
+    let proxy_arguments = of(&proxy, site.limits.drain_timeout);
     // The pipes of one account are for that account anyway.
     if accounts.server != accounts.proxy && tidegate_host::service_account(&proxy).is_some() {
         server_arguments.extend(["--trust".into(), accounts.proxy.clone().into()]);
@@ -132,7 +139,7 @@ fn services(
             arguments: server_arguments,
             account: Some(accounts.server.clone()),
             start,
-            stop_timeout: up::drain(site) + MARGIN,
+            stop_timeout: site.apps_drain() + MARGIN,
             reload: reload.clone(),
             writable: writable.clone(),
             confined: false,

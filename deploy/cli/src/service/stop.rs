@@ -9,7 +9,6 @@ use super::pair::{PARTS, Pair};
 use super::{LOOK, MARGIN, data, failed, remembered, state};
 use crate::args;
 use crate::failure::Failure;
-use crate::up;
 
 /// For a service whose site file cannot be read.
 const USUAL: Duration = Duration::from_secs(60);
@@ -187,7 +186,7 @@ fn is_at_rest(state: ServiceState) -> bool {
 /// What the site file of the services themselves allows. One that has become wrong does not keep them from being stopped.
 fn patience(pair: &Pair) -> Duration {
     let site = pair.site_file().and_then(|file| tidegate_site::load(&file).ok());
-    site.map_or(USUAL, |site| (up::drain(&site).max(site.limits.drain_timeout) + MARGIN).max(USUAL))
+    site.map_or(USUAL, |site| (site.apps_drain().max(site.limits.drain_timeout) + MARGIN).max(USUAL))
 }
 
 #[cfg(test)]
