@@ -371,10 +371,48 @@ function Test-Installation {
             (Get-WinEvent -FilterHashtable $filter -MaxEvents 1).Message
         } -Holds { param($found) $found -like '*serves*' }
     }
-    Test-Expectation -Area 'rights' -Tried 'access list of the state directory' -Expected 'names both accounts' -Find {
-        $list = Get-Acl -Path (Join-Path -Path $Directory -ChildPath '.tidegate')
-        $list.Access | ForEach-Object -Process { "$($_.IdentityReference) $($_.FileSystemRights)" }
-    } -Holds { param($found) $found -like "*NT SERVICE\$($services[0])*" -and $found -like "*NT SERVICE\$($services[1])*" }
+    $accounts = $services | ForEach-Object -Process { "NT SERVICE\$_" }
+    $places = @(
+        @{ Path = '.tidegate'; Accounts = $accounts }
+        @{ Path = '.tidegate\development.key'; Accounts = @("NT SERVICE\$($services[1])") }
+    )
+    foreach ($place in $places) {
+        $expected = "SYSTEM, Administrators, $($place.Accounts -join ', '); nobody else, nothing inherited"
+        Test-Expectation -Area 'rights' -Tried "access list of $($place.Path)" -Expected $expected -Find {
+            Get-Stranger -Path (Join-Path -Path $Directory -ChildPath $place.Path) -Account $place.Accounts
+        } -Holds { param($found) $found -eq 'as expected' }
+    }
+}
+
+function Get-Stranger {
+    # Who may use a file beside those who should, who may not of them, and who owns it.
+    [CmdletBinding()]
+    [OutputType([string])]
+    param(
+        [Parameter(Mandatory)] [string] $Path,
+        [Parameter(Mandatory)] [string[]] $Account
+    )
+    $sid = [Security.Principal.SecurityIdentifier]
+    $system = 'S-1-5-18', 'S-1-5-32-544'
+    $expected = $system + @($Account | ForEach-Object -Process {
+            (New-Object -TypeName Security.Principal.NTAccount -ArgumentList $_).Translate($sid).Value
+        })
+    $list = Get-Acl -Path $Path
+    $found = @($list.GetAccessRules($true, $true, $sid) | ForEach-Object -Process { $_.IdentityReference.Value } | Sort-Object -Unique)
+    $differences = @(Compare-Object -ReferenceObject $expected -DifferenceObject $found | ForEach-Object -Process {
+            "$($_.InputObject) $(if ($_.SideIndicator -eq '=>') { 'is listed' } else { 'is missing' })"
+        })
+    $owner = $list.GetOwner($sid).Value
+    if ($owner -notin $expected) {
+        $differences += "$owner is the owner"
+    }
+    if (-not $list.AreAccessRulesProtected) {
+        $differences += 'it inherits'
+    }
+    if ($differences) {
+        return $differences -join '; '
+    }
+    return 'as expected'
 }
 
 function Test-Service {
@@ -462,23 +500,46 @@ function Test-Pipe {
             "refused: $($_.Exception.InnerException.Message)"
         }
     } -Holds { param($found) $found -like 'refused*' }
-    if (-not $Credential) {
-        Skip-Expectation -Area 'pipes' -Tried 'the control pipe from an ordinary account' -Reason '-Credential was not given'
-        return
-    }
-    Test-Expectation -Area 'pipes' -Tried 'the control pipe from an ordinary account' -Expected 'access denied' -Find {
-        $code = "try { (New-Object IO.Pipes.NamedPipeClientStream('.', '$pipe', 'InOut')).Connect(3000); exit 7 } catch { exit 9 }"
-        $encoded = [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes($code))
-        $start = @{
-            FilePath         = 'powershell.exe'
-            ArgumentList     = @('-NoProfile', '-EncodedCommand', $encoded)
-            Credential       = $Credential
-            WorkingDirectory = $env:SystemRoot
-            PassThru         = $true
-            Wait             = $true
+    $state = Join-Path -Path $Directory -ChildPath '.tidegate'
+    $attempts = @(
+        @{ What = 'the control pipe'; Code = "(New-Object IO.Pipes.NamedPipeClientStream('.', '$pipe', 'InOut')).Connect(3000)" }
+        @{ What = 'reading development.key'; Code = "[IO.File]::ReadAllBytes('$state\development.key')" }
+        @{ What = 'a new file in the state directory'; Code = "[IO.File]::WriteAllText('$state\new', '')" }
+        @{ What = 'a module beside the app'; Code = "[IO.File]::WriteAllText('$Directory\sqlite3.py', '')" }
+    )
+    foreach ($attempt in $attempts) {
+        $tried = "$($attempt.What), from an ordinary account"
+        if (-not $Credential) {
+            Skip-Expectation -Area 'rights' -Tried $tried -Reason '-Credential was not given'
+            continue
         }
-        "code $((Start-Process @start).ExitCode)"
-    } -Holds { param($found) $found -eq 'code 9' }
+        Test-Expectation -Area 'rights' -Tried $tried -Expected 'refused' -Find {
+            Invoke-AsOrdinary -Code $attempt.Code
+        } -Holds { param($found) $found -eq 'refused' }
+    }
+}
+
+function Invoke-AsOrdinary {
+    # Runs a line under the account of -Credential, and says whether it was refused.
+    [CmdletBinding()]
+    [OutputType([string])]
+    param(
+        [Parameter(Mandatory)] [string] $Code
+    )
+    $line = "try { `$null = $Code; exit 7 } catch { exit 9 }"
+    $start = @{
+        FilePath         = 'powershell.exe'
+        ArgumentList     = @('-NoProfile', '-EncodedCommand', [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes($line)))
+        Credential       = $Credential
+        WorkingDirectory = $env:SystemRoot
+        PassThru         = $true
+        Wait             = $true
+    }
+    switch ((Start-Process @start).ExitCode) {
+        7 { return 'done' }
+        9 { return 'refused' }
+        default { return "ended with code $_" }
+    }
 }
 
 function Test-Port {

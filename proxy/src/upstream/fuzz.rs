@@ -5,7 +5,7 @@ use futures_util::FutureExt as _;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::body::RequestBody;
 use super::connection::bare::Bare;
@@ -71,8 +71,10 @@ async fn hypers(method: &Method, data: &[u8]) -> Option<Answer> {
     tokio::join!(read, say(&mut worker, &pieces)).0
 }
 
-/// Writes the pieces, each when the last one has been read, and the end.
+/// Writes the pieces when the request has come, each when the last one has been read, and the end.
 async fn say(worker: &mut DuplexStream, pieces: &[&[u8]]) {
+    // hyper takes what comes without a request for a fault.
+    let _ = worker.read(&mut [0; 256]).await;
     for piece in pieces {
         // The other end may have seen enough.
         let _ = worker.write_all(piece).await;
