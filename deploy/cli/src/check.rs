@@ -33,7 +33,7 @@ pub(crate) async fn run(config: &Path, arguments: &args::Check, style: Style) ->
     let mut report = Report::new(Form::Lines, style);
     let running = look(&site, &mut report).await;
     if arguments.no_import {
-        report.good("apps", "not imported (--no-import)");
+        report.unknown("apps", "not imported (--no-import)");
     } else {
         match crate::code::import_refused(&site) {
             Some((text, next)) => report.warning("apps", format!("{text}: {next}; --no-import leaves it out"), &next),
@@ -66,8 +66,8 @@ fn end(report: &Report, runs: bool, style: Style) -> Result<(), Failure> {
             .next(format!("correct {them} and check again; `tidegate doctor` says how")));
     }
     let next = if runs { "it runs: `tidegate reload` loads changes" } else { "start it with `tidegate up`" };
-    let warnings = summary.map(|warnings| format!(", {warnings}")).unwrap_or_default();
-    println!("\n{}{warnings}; {next}", style.good("good"));
+    let others = summary.map(|others| format!(", {others}")).unwrap_or_default();
+    println!("\n{}{others}; {next}", style.good("good"));
     Ok(())
 }
 

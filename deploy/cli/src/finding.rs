@@ -1,4 +1,4 @@
-//! What a look at a site finds: good, a warning or a problem, with the next step. `check` shows findings as they come,
+//! What a look at a site finds: good, unknown, a warning or a problem, with the next step. `check` shows findings as they come,
 //! `doctor` with their next steps or as JSON.
 
 use std::fmt::{self, Display};
@@ -11,6 +11,8 @@ use crate::style::Style;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Good,
+    /// It was not looked at, or the system does not tell: neither good nor bad.
+    Unknown,
     Warning,
     Problem,
 }
@@ -53,13 +55,18 @@ impl Report {
     /// A finding whose next step is the usual one for what it is about.
     pub(crate) fn line(&mut self, verdict: Verdict, topic: &str, text: impl Display) {
         let text = text.to_string();
-        let next = (verdict != Verdict::Good).then(|| usual_step(topic, &text));
+        let next = verdict.is_bad().then(|| usual_step(topic, &text));
         self.add(Finding { verdict, topic: topic.to_owned(), text, next });
     }
 
     /// A thing that is good.
     pub(crate) fn good(&mut self, topic: &str, text: impl Display) {
         self.line(Verdict::Good, topic, text);
+    }
+
+    /// A thing that nobody knows about, for a reason.
+    pub(crate) fn unknown(&mut self, topic: &str, text: impl Display) {
+        self.line(Verdict::Unknown, topic, text);
     }
 
     /// A thing that works, and may not for long or not for everybody.
@@ -87,15 +94,18 @@ impl Report {
         self.findings.iter().filter(|finding| finding.verdict == verdict).count()
     }
 
-    /// `2 problems, 1 warning`; nothing where all is good.
+    /// `2 problems, 1 warning, 3 unknown`; nothing where all is good.
     pub(crate) fn summary(&self) -> Option<String> {
-        let counted = [(Verdict::Problem, "problem"), (Verdict::Warning, "warning")].map(|(verdict, name)| match self
-            .count(verdict)
-        {
+        let many = |verdict, one: &str, more: &str| match self.count(verdict) {
             0 => None,
-            1 => Some(format!("1 {name}")),
-            many => Some(format!("{many} {name}s")),
-        });
+            1 => Some(format!("1 {one}")),
+            count => Some(format!("{count} {more}")),
+        };
+        let counted = [
+            many(Verdict::Problem, "problem", "problems"),
+            many(Verdict::Warning, "warning", "warnings"),
+            many(Verdict::Unknown, "unknown", "unknown"),
+        ];
         let counted: Vec<String> = counted.into_iter().flatten().collect();
         (!counted.is_empty()).then(|| counted.join(", "))
     }
@@ -112,6 +122,7 @@ impl Report {
         json!({
             "problems": self.count(Verdict::Problem),
             "warnings": self.count(Verdict::Warning),
+            "unknown": self.count(Verdict::Unknown),
             "findings": findings,
         })
     }
@@ -136,9 +147,15 @@ impl Finding {
 }
 
 impl Verdict {
+    /// Whether something is to be done about it, so that it needs a next step.
+    pub(crate) fn is_bad(self) -> bool {
+        matches!(self, Self::Warning | Self::Problem)
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Good => "ok",
+            Self::Unknown => "unknown",
             Self::Warning => "warning",
             Self::Problem => "problem",
         }
@@ -154,6 +171,7 @@ impl Display for Marked {
         let word = format!("{:<7}", verdict.word());
         match verdict {
             Verdict::Good => style.good(word).fmt(f),
+            Verdict::Unknown => style.quiet(word).fmt(f),
             Verdict::Warning => style.warning(word).fmt(f),
             Verdict::Problem => style.bad(word).fmt(f),
         }
@@ -202,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_not_good_has_a_next_step() {
+    fn everything_that_is_bad_has_a_next_step_and_what_is_unknown_is_counted_apart() {
         let mut report = Report::new(Form::Json, Style::plain());
         assert_eq!(report.summary(), None);
         report.line(Verdict::Good, "site file", "a");
@@ -213,5 +231,10 @@ mod tests {
         let json = report.json();
         assert_eq!((&json["problems"], &json["findings"][0]["next"]), (&json!(2), &Value::Null));
         assert!(json["findings"][1]["next"].is_string());
+        report.unknown("clock", "the system does not tell");
+        assert_eq!(report.summary().as_deref(), Some("2 problems, 1 warning, 1 unknown"));
+        let json = report.json();
+        let last = &json["findings"][4];
+        assert_eq!((&json["unknown"], &last["verdict"], &last["next"]), (&json!(1), &json!("unknown"), &Value::Null));
     }
 }

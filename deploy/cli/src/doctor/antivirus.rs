@@ -36,7 +36,7 @@ fn judge(defender: &Defender, places: &[PathBuf], proxy: &Path) -> Finding {
              docs/antivirus.md",
             show(&all)
         );
-        return finding(Verdict::Good, text, None);
+        return finding(Verdict::Unknown, text, None);
     }
     let (paths, processes) = match (&defender.paths, &defender.processes) {
         (Ok(paths), Ok(processes)) => (paths, processes),
@@ -46,7 +46,7 @@ fn judge(defender: &Defender, places: &[PathBuf], proxy: &Path) -> Finding {
                  docs/antivirus.md",
                 show(&all)
             );
-            return finding(Verdict::Good, text, None);
+            return finding(Verdict::Unknown, text, None);
         }
     };
     if let Some(wide) = paths.iter().find(|path| is_whole_drive(path)) {
@@ -111,13 +111,13 @@ mod tests {
             ),
             (of(&[r"C:\"], &[]), Verdict::Warning, r"leaves out all of C:\:"),
             (of(&["*"], &[]), Verdict::Warning, "leaves out all of *:"),
-            (hidden, Verdict::Good, "what it leaves out is unknown: only administrators may see them"),
-            (Defender { scans: false, ..of(&[], &[]) }, Verdict::Good, "does not look into files; whether another"),
+            (hidden, Verdict::Unknown, "what it leaves out is unknown: only administrators may see them"),
+            (Defender { scans: false, ..of(&[], &[]) }, Verdict::Unknown, "does not look into files; whether another"),
         ] {
             let finding = judge(&defender, &places, proxy);
             assert_eq!(finding.verdict, verdict, "{defender:?}");
             assert!(finding.text.contains(expected), "{defender:?}: {}", finding.text);
-            assert_eq!(finding.next.is_some(), verdict != Verdict::Good, "{defender:?}");
+            assert_eq!(finding.next.is_some(), verdict.is_bad(), "{defender:?}");
         }
     }
 }

@@ -33,10 +33,15 @@ pub(super) fn look(site: &Site, report: &mut Report) {
     }
     match tidegate_host::machine::clock() {
         Ok(clock) => report.add(judge(&clock)),
-        Err(error) => report.good(TOPIC, format_args!("unknown whether another clock keeps it: {error}")),
+        Err(error) => report.unknown(TOPIC, format_args!("whether another clock keeps it: {error}")),
     }
-    if skew.is_some_and(|skew| skew <= SKEW) {
-        report.good(TOPIC, "it agrees with the file system");
+    match skew {
+        Some(skew) if skew > SKEW => {}
+        Some(_) => report.good(TOPIC, "it agrees with the file system"),
+        None => report.unknown(
+            TOPIC,
+            format_args!("whether it agrees with the file system: no file can be made in {}", site.state_dir.display()),
+        ),
     }
 }
 
@@ -55,7 +60,7 @@ fn judge(clock: &Clock) -> Finding {
         ),
         Clock::Service(service) => of_service(service),
     };
-    Finding { verdict, topic: TOPIC.to_owned(), text, next: (verdict != Verdict::Good).then_some(next) }
+    Finding { verdict, topic: TOPIC.to_owned(), text, next: verdict.is_bad().then_some(next) }
 }
 
 fn of_service(service: &TimeService) -> (Verdict, String, String) {
@@ -63,9 +68,11 @@ fn of_service(service: &TimeService) -> (Verdict, String, String) {
     let bad = |text: &str, next: &str| (Verdict::Warning, format!("{text}: {UNKEPT}"), format!("{next}, {OTHERS}"));
     let servers = named(servers.as_deref().unwrap_or_default());
     match (state, source.as_deref()) {
-        (ServiceState::Missing, _) => {
-            (Verdict::Good, "unknown whether another clock keeps it".to_owned(), String::new())
-        }
+        (ServiceState::Missing, _) => (
+            Verdict::Unknown,
+            "whether another clock keeps it: Windows has no time service (w32time) here".to_owned(),
+            String::new(),
+        ),
         _ if *start == Some(StartType::Disabled) => bad("the time service of Windows (w32time) is disabled", START),
         (ServiceState::Stopped | ServiceState::Stopping | ServiceState::Failed { .. }, _) => {
             bad("the time service of Windows (w32time) does not run", START)
@@ -85,7 +92,7 @@ fn of_service(service: &TimeService) -> (Verdict, String, String) {
             let text = format!(
                 "the time service of Windows runs, from {from}; whether it is reached says `w32tm /query /status`"
             );
-            (Verdict::Good, text, String::new())
+            (if source.is_some() { Verdict::Good } else { Verdict::Unknown }, text, String::new())
         }
     }
 }
@@ -144,15 +151,15 @@ mod tests {
             (running("NTP", " ,0x9"), Verdict::Warning, "none is named"),
             (running("AllSync", "a.example"), Verdict::Good, "its domain and a.example;"),
             (running("NoSync", ""), Verdict::Warning, "from nobody"),
-            (running("", ""), Verdict::Good, "unknown;"),
+            (running("", ""), Verdict::Unknown, "unknown;"),
             (service(ServiceState::Stopped, StartType::Manual, "NTP", "a"), Verdict::Warning, "does not run"),
             (service(ServiceState::Stopped, StartType::Disabled, "NTP", "a"), Verdict::Warning, "is disabled"),
-            (service(ServiceState::Missing, StartType::Manual, "", ""), Verdict::Good, "unknown"),
+            (service(ServiceState::Missing, StartType::Manual, "", ""), Verdict::Unknown, "no time service"),
         ] {
             let finding = judge(&clock);
             assert_eq!(finding.verdict, verdict, "{clock:?}");
             assert!(finding.text.contains(text), "{clock:?}: {}", finding.text);
-            assert_eq!(finding.next.is_some(), verdict != Verdict::Good, "{clock:?}");
+            assert_eq!(finding.next.is_some(), verdict.is_bad(), "{clock:?}");
         }
     }
 }

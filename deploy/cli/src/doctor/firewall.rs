@@ -23,7 +23,7 @@ pub(super) fn look(site: &Site, report: &mut Report) -> Result<(), Failure> {
         Ok(Some(firewall)) => firewall,
         Ok(None) => return Ok(()),
         Err(error) => {
-            report.good(TOPIC, format_args!("unknown: its rules cannot be read: {error}"));
+            report.unknown(TOPIC, format_args!("its rules cannot be read: {error}"));
             return Ok(());
         }
     };
@@ -116,7 +116,9 @@ fn finding(judgement: &Judgement, scope: &Scope, program: &Path, port: u16) -> F
         ),
     };
     let (verdict, next) = match verdict {
-        Verdict::Good => (verdict, None),
+        Verdict::Good if *is_active => (verdict, None),
+        // In that profile it is good; whether that is the one is what nobody knows.
+        Verdict::Good | Verdict::Unknown => (Verdict::Unknown, None),
         _ if *is_active => (verdict, Some(next)),
         _ => (Verdict::Warning, Some(format!("see which is (`Get-NetConnectionProfile`); if it is this one: {next}"))),
     };
@@ -264,15 +266,18 @@ mod tests {
                 None,
                 &[private, blocking],
                 vec![
-                    (Verdict::Good, "off in the profile domain; which is active is unknown"),
-                    (Verdict::Good, "lets clients in to port 443 in the profile private; which is active is unknown"),
+                    (Verdict::Unknown, "off in the profile domain; which is active is unknown"),
+                    (
+                        Verdict::Unknown,
+                        "lets clients in to port 443 in the profile private; which is active is unknown",
+                    ),
                     (Verdict::Warning, "keeps clients from port 443 in the profile public; which is active is unknown"),
                 ],
             ),
             (
                 Some(&[]),
                 &[],
-                vec![(Verdict::Good, "off"), (Verdict::Warning, "private, public; which is active is unknown")],
+                vec![(Verdict::Unknown, "off"), (Verdict::Warning, "private, public; which is active is unknown")],
             ),
         ] {
             let found = judge_all(&firewall(active, rules), program, 443);
@@ -282,7 +287,7 @@ mod tests {
             for (finding, (verdict, text)) in found.iter().zip(expected) {
                 assert_eq!(finding.verdict, verdict, "{finding:?}");
                 assert!(finding.text.contains(text), "{finding:?}");
-                assert_eq!(finding.next.is_some(), verdict != Verdict::Good, "{finding:?}");
+                assert_eq!(finding.next.is_some(), verdict.is_bad(), "{finding:?}");
             }
         }
         let all = Firewall { on: PROFILES.map(str::to_owned).to_vec(), ..firewall(None, &[]) };

@@ -37,8 +37,8 @@ pub(crate) async fn run(config: &Path, arguments: &args::Doctor, style: Style) -
     let summary = report.summary();
     if report.count(Verdict::Problem) == 0 {
         if !arguments.json {
-            let warnings = summary.map(|warnings| format!(", {warnings}")).unwrap_or_default();
-            println!("\n{}{warnings}", style.good("no problem"));
+            let others = summary.map(|others| format!(", {others}")).unwrap_or_default();
+            println!("\n{}{others}", style.good("no problem"));
         }
         return Ok(());
     }
@@ -49,7 +49,7 @@ async fn examine(site: &Site, arguments: &args::Doctor, report: &mut Report) -> 
     let running = crate::check::look(site, report).await;
     let services = Services::look(Some(site), &arguments.set, report);
     if arguments.no_import {
-        report.good("apps", "not imported (--no-import)");
+        report.unknown("apps", "not imported (--no-import)");
     } else {
         imports::look(site, &services, running.is_some(), report).await?;
     }

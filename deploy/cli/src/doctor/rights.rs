@@ -55,7 +55,7 @@ fn open_secrets(site: &Site, server: Option<&str>, proxy: Option<&str>, report: 
                 }
                 None => kept += 1,
             },
-            Err(error) => report.good(TOPIC, format_args!("unknown: {error}")),
+            Err(error) => report.unknown(TOPIC, error),
         }
     }
     if kept > 0 && open == 0 {
@@ -116,7 +116,8 @@ fn judge_key(
             text,
             "import the certificate by `tidegate certificate import FILE.pfx`, which puts its key where the proxy can use it",
         ),
-        _ => report.good(TOPIC, text),
+        Ok(Some(true)) => report.good(TOPIC, text),
+        Ok(None) | Err(_) => report.unknown(TOPIC, text),
     }
 }
 
@@ -141,7 +142,7 @@ fn look_at(account: &str, needs: &BTreeMap<&Path, bool>, report: &mut Report) {
     if refused == 0 && known > 0 {
         report.good(TOPIC, format_args!("{account} may use the {known} files and directories that it needs"));
     } else if refused == 0 && known == 0 {
-        report.good(TOPIC, format_args!("unknown what {account} may use: run this as administrator (root)"));
+        report.unknown(TOPIC, format_args!("what {account} may use: run this as administrator (root)"));
     }
 }
 
@@ -183,8 +184,8 @@ mod tests {
         let refused = |kind| Err(io::Error::from(kind));
         for (may_use, verdict, word) in [
             (Ok(Some(true)), Verdict::Good, "may use it"),
-            (Ok(None), Verdict::Good, "unknown"),
-            (refused(io::ErrorKind::PermissionDenied), Verdict::Good, "unknown"),
+            (Ok(None), Verdict::Unknown, "unknown"),
+            (refused(io::ErrorKind::PermissionDenied), Verdict::Unknown, "unknown"),
             (Ok(Some(false)), Verdict::Problem, "may not use it"),
             (refused(io::ErrorKind::Unsupported), Verdict::Warning, "unknown"),
         ] {
@@ -193,7 +194,7 @@ mod tests {
             assert_eq!(report.count(verdict), 1, "{may_use:?}");
             let found = &report.json()["findings"][0];
             assert!(found["text"].as_str().unwrap().contains(word), "{found}");
-            assert_eq!(found["next"] == Value::Null, verdict == Verdict::Good, "{found}");
+            assert_eq!(found["next"] == Value::Null, !verdict.is_bad(), "{found}");
         }
     }
 }

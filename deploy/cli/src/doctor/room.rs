@@ -27,7 +27,7 @@ pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
         let free = match tidegate_host::machine::free_space(existing) {
             Ok(free) => free,
             Err(error) => {
-                report.good(TOPIC, format_args!("{}: free space unknown: {error}", directory.display()));
+                report.unknown(TOPIC, format_args!("{}: how much is free: {error}", directory.display()));
                 continue;
             }
         };

@@ -31,7 +31,7 @@ impl Services {
             [Ok(server), Ok(proxy)] => [server, proxy],
             [Err(error), _] | [_, Err(error)] => {
                 let error = error.to_string();
-                report.good(TOPIC, format_args!("unknown: {}", error.lines().next().unwrap_or_default()));
+                report.unknown(TOPIC, error.lines().next().unwrap_or_default());
                 return Self::default();
             }
         };
@@ -138,7 +138,7 @@ fn installed(name: &str, settings: &ServiceSettings, report: &mut Report) {
             );
         }
         Ok(ServiceState::Missing) => {}
-        Err(error) => report.good(TOPIC, format_args!("{name}: what it does is unknown: {error}")),
+        Err(error) => report.unknown(TOPIC, format_args!("what {name} does: {error}")),
     }
 }
 

@@ -19,7 +19,7 @@ const FAULTS: [RestartReason; 6] = [
 /// Looks at them.
 pub(super) fn look(running: Option<&StatusReport>, report: &mut Report) {
     let Some(running) = running else {
-        report.good(TOPIC, "the site does not run now");
+        report.unknown(TOPIC, "the site does not run now");
         return;
     };
     if running.proxy.is_none() {
