@@ -268,7 +268,8 @@ pub(crate) fn restart_delay(name: &str) -> io::Result<Option<Duration>> {
     if status.current_state != ScmState::Stopped || !service_program::is_restarted(exit_codes(&service)?.0) {
         return Ok(None);
     }
-    let actions = service.get_failure_actions().map_err(|error| about(name, "failed to ask for", error))?.actions;
+    // A system that stores none, such as Wine, starts nothing again.
+    let actions = service.get_failure_actions().ok().and_then(|failure| failure.actions);
     let restarts = actions.into_iter().flatten().filter(|action| action.action_type == ServiceActionType::Restart);
     Ok(restarts.map(|action| action.delay).max())
 }
