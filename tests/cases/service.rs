@@ -263,6 +263,8 @@ async fn the_units_are_what_systemd_accepts() {
         "[{ address: '[::]:443', protocol: https }, { address: '[::1]:8443', protocol: https }, \
          { address: '0.0.0.0:80', protocol: redirect }]",
     );
+    // One directory is made for it, the other is everybody's.
+    site.change("log", "{ to: 'logs $a/tidegate.log', access: { to: /var/log/tidegate-test.log } }");
     site.write();
     let units = site.path("units");
     std::fs::create_dir(&units).unwrap();
@@ -285,7 +287,27 @@ async fn the_units_are_what_systemd_accepts() {
         assert!(socket.lines().any(|own| own == line), "{line}: {socket}");
     }
     let proxy = std::fs::read_to_string(units.join("tidegate-proxy.service")).unwrap();
-    assert!(proxy.lines().any(|line| line == "CapabilityBoundingSet="), "{proxy}");
+    let instance = &tidegate_site::load(&site.config()).unwrap().instance;
+    let logs =
+        format!("ReadWritePaths=\"{}\"", site.path("logs $a").canonicalize().unwrap_or(site.path("logs $a")).display());
+    for line in [
+        "CapabilityBoundingSet=",
+        "ReadWritePaths=\"/var/log\"",
+        &logs,
+        &format!("RuntimeDirectory=tidegate-{}", &instance[..8]),
+    ] {
+        assert!(proxy.lines().any(|own| own == line), "{line}: {proxy}");
+    }
+    // The services of another site have a directory of their own, whatever their account.
+    let other = self::site("other units");
+    let install = ["service", "install", "--name", "Other", "--unit-dir", &directory, "--account", account.trim()];
+    assert_eq!(other.tidegate(&install).await.code, 0);
+    let of = |name: &str| {
+        let unit = std::fs::read_to_string(units.join(name)).unwrap();
+        unit.lines().find(|line| line.starts_with("RuntimeDirectory=")).unwrap().to_owned()
+    };
+    assert_eq!(of("other-proxy.service"), of("other-appserver.service"));
+    assert_ne!(of("other-proxy.service"), of("tidegate-proxy.service"));
 }
 
 /// The socket that systemd reads is an ordinary one, so this is what systemd sees.

@@ -11,6 +11,7 @@ mod remembered;
 mod start;
 mod status;
 mod stop;
+pub(crate) mod writable;
 
 use std::path::Path;
 use std::time::Duration;

@@ -131,9 +131,10 @@ pub fn raise_file_limit() -> io::Result<u64> {
     sys::raise_file_limit()
 }
 
-/// The directory for local sockets when the site file names none.
-pub fn runtime_dir() -> PathBuf {
-    sys::runtime_dir()
+/// The directory for local sockets when the site file names none. The system's services have one for each site, because each may have
+/// an account of its own.
+pub fn runtime_dir(instance: &str) -> PathBuf {
+    sys::runtime_dir(instance)
 }
 
 /// Kills this process and what it started, at once. For a child of [`Spawn`] that finds itself

@@ -40,6 +40,10 @@ pub struct Service {
     pub reload: Vec<OsString>,
     /// Directories that it writes to, made and given to its account if need be.
     pub writable: Vec<PathBuf>,
+    /// Directories that it writes to and that are not its own: they are there, and stay as they are (Linux).
+    pub writable_by_others: Vec<PathBuf>,
+    /// Distinguishes the directory in which it meets the others of its site (Linux).
+    pub instance: String,
     /// Whether it needs nothing of the system but its files and its listeners (Linux).
     pub confined: bool,
     /// What it listens on. The system keeps these open while the service restarts, where it can (Linux).

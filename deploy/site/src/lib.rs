@@ -81,7 +81,8 @@ pub fn digest(file: &Path) -> io::Result<String> {
 /// The endpoint of [`Site::control_endpoint`] for a file that leaves `runtime_dir` alone: for finding a
 /// running site whose file has become wrong since it was loaded.
 pub fn usual_control_endpoint(file: &Path) -> io::Result<Endpoint> {
-    Ok(control_endpoint(&tidegate_host::runtime_dir(), &place::instance(&place::canonical(file)?)))
+    let instance = place::instance(&place::canonical(file)?);
+    Ok(control_endpoint(&tidegate_host::runtime_dir(&instance), &instance))
 }
 
 fn control_endpoint(runtime_dir: &Path, instance: &str) -> Endpoint {

@@ -16,6 +16,7 @@ use super::services::Services;
 use crate::code;
 use crate::finding::Report;
 use crate::service::places::Accounts;
+use crate::service::writable::{self, Writable};
 use crate::store_key::{self, Named};
 
 const TOPIC: &str = "rights";
@@ -35,6 +36,10 @@ pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
     for (account, needs) in [(server, of_server(site)), (proxy, of_proxy(site))] {
         let Some(account) = account else { continue };
         look_at(account, &needs, report);
+        logs(site, account, report);
+    }
+    if services.any() {
+        missing(site, report);
     }
     if let Some(proxy) = proxy {
         store_keys(site, proxy, report);
@@ -143,6 +148,24 @@ fn look_at(account: &str, needs: &BTreeMap<&Path, bool>, report: &mut Report) {
         report.good(TOPIC, format_args!("{account} may use the {known} files and directories that it needs"));
     } else if refused == 0 && known == 0 {
         report.unknown(TOPIC, format_args!("what {account} may use: run this as administrator (root)"));
+    }
+}
+
+/// Whether an account may write where log files are; `state_dir` was looked at.
+fn logs(site: &Site, account: &str, report: &mut Report) {
+    for directory in writable::log_directories(site) {
+        if directory != site.state_dir && machine::may_use(account, &directory, true) == Some(false) {
+            let text = format_args!("{account} may not write to {}, where a log file is", directory.display());
+            report.problem(TOPIC, text, writable::advice(site, &directory, account));
+        }
+    }
+}
+
+/// A service cannot make its directories: it may not write beside them, and systemd starts nothing without them (226/NAMESPACE).
+fn missing(site: &Site, report: &mut Report) {
+    for directory in Writable::of(site).own.iter().filter(|directory| !directory.exists()) {
+        let text = format_args!("{} is not there, and the services cannot make it", directory.display());
+        report.problem(TOPIC, text, "`tidegate service install`, which makes it for them");
     }
 }
 

@@ -1,14 +1,14 @@
 //! `tidegate service install`: what each service of a site is, and making or changing it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate_host::{Service, Start};
 use tidegate_site::Site;
 
 use super::pair::{PARTS, Pair};
-use super::{MARGIN, code, failed, places};
+use super::writable::Writable;
+use super::{MARGIN, code, failed, places, writable};
 use crate::args;
 use crate::failure::Failure;
 use crate::store_key;
@@ -34,6 +34,11 @@ pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -
     }
     for line in &installed.warnings {
         eprintln!("{} {line}", style.warning("warning:"));
+    }
+    if arguments.unit_dir.is_none() {
+        for line in writable::refused(site, &accounts) {
+            eprintln!("{} {line}", style.warning("warning:"));
+        }
     }
     if arguments.unit_dir.is_none() && !arguments.keep_permissions {
         code::close(site, &accounts, style);
@@ -127,7 +132,7 @@ fn services(
         _ => None,
     };
     let reload: Vec<_> = [command("tidegate")?.into()].into_iter().chain(config()).chain(["reload".into()]).collect();
-    let writable = writable(site);
+    let Writable { own, others } = Writable::of(site);
     Ok([
         Service {
             name: server.clone(),
@@ -141,7 +146,9 @@ fn services(
             start,
             stop_timeout: site.apps_drain() + MARGIN,
             reload: reload.clone(),
-            writable: writable.clone(),
+            writable: own.clone(),
+            writable_by_others: others.clone(),
+            instance: site.instance.clone(),
             confined: false,
             listeners: Vec::new(),
         },
@@ -157,20 +164,13 @@ fn services(
             start,
             stop_timeout: site.limits.drain_timeout + MARGIN,
             reload,
-            writable,
+            writable: own,
+            writable_by_others: others,
+            instance: site.instance.clone(),
             confined: true,
             listeners: site.listeners.iter().map(|listener| listener.address).collect(),
         },
     ])
-}
-
-/// What the programs write to.
-fn writable(site: &Site) -> Vec<PathBuf> {
-    let mut directories = vec![site.state_dir.clone()];
-    if !site.limits.buffer.directory.starts_with(&site.state_dir) {
-        directories.push(site.limits.buffer.directory.clone());
-    }
-    directories
 }
 
 #[cfg(test)]

@@ -113,13 +113,15 @@ pub(crate) fn raise_file_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-pub(crate) fn runtime_dir() -> PathBuf {
+pub(crate) fn runtime_dir(instance: &str) -> PathBuf {
     // SAFETY: geteuid has no preconditions and cannot fail.
     let uid = unsafe { libc::geteuid() };
     if uid == 0 {
-        return PathBuf::from("/run/tidegate");
+        return Path::new(unit::RUN).join(unit::runtime_directory(instance));
     }
     match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+        // What a unit says: the system's, where several accounts meet.
+        Some(dir) if dir == Path::new(unit::RUN) => dir.join(unit::runtime_directory(instance)),
         Some(dir) if dir.is_absolute() => dir.join("tidegate"),
         _ => PathBuf::from(format!("/tmp/tidegate-{uid}")),
     }

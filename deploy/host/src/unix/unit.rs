@@ -77,11 +77,11 @@ pub(super) fn service(service: &Service, account: &str) -> String {
     line("KillMode=mixed");
     line(&format!("TimeoutStopSec={}", service.stop_timeout.as_secs() + MARGIN_SECONDS));
     line("LimitNOFILE=1048576");
-    // Both services meet in /run/tidegate, and the one that stops must not take it away from the other.
-    line("RuntimeDirectory=tidegate");
+    // Both services meet there, and the one that stops must not take it away from the other.
+    line(&format!("RuntimeDirectory={}", runtime_directory(&service.instance)));
     line("RuntimeDirectoryMode=0700");
     line("RuntimeDirectoryPreserve=yes");
-    line("Environment=XDG_RUNTIME_DIR=/run");
+    line(&format!("Environment=XDG_RUNTIME_DIR={RUN}"));
     line("NoNewPrivileges=yes");
     line("UMask=0027");
     // The socket unit has the listeners, low ports too.
@@ -92,8 +92,8 @@ pub(super) fn service(service: &Service, account: &str) -> String {
         line("ProtectKernelTunables=yes");
         line("ProtectControlGroups=yes");
         line("RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX");
-        for directory in &service.writable {
-            line(&format!("ReadWritePaths={}", argument(directory.as_os_str())));
+        for directory in service.writable.iter().chain(&service.writable_by_others) {
+            line(&format!("ReadWritePaths={}", path_in_list(directory)));
         }
     }
     line("");
@@ -125,6 +125,15 @@ pub(super) fn set(services: &[&Service]) -> String {
     let names: Vec<String> = services.iter().map(|service| unit(&service.name, Kind::Service)).collect();
     let title = "Tidegate: `systemctl restart` of this unit restarts the whole set, and clients wait";
     format!("{WRITTEN}\n[Unit]\nDescription={title}\nWants={}\n", names.join(" "))
+}
+
+/// Where the system's runtime directories are.
+pub(super) const RUN: &str = "/run";
+
+/// That of a site's services. Short: it is the beginning of each socket's path, which has 107 bytes.
+pub(super) fn runtime_directory(instance: &str) -> String {
+    const DIGITS: usize = 8;
+    format!("tidegate-{}", instance.get(..DIGITS).unwrap_or(instance))
 }
 
 /// The path of a unit in a directory.
@@ -160,14 +169,22 @@ fn command(program: &OsStr, arguments: &[std::ffi::OsString]) -> String {
     words.map(argument).collect::<Vec<_>>().join(" ")
 }
 
-/// One word of a command line, by the rules of systemd.service(5): `%` and `$` stand for something, quotes and
-/// backslashes are escaped.
+/// One word of a command line, by the rules of systemd.service(5): `$` stands for a variable.
 fn argument(word: &OsStr) -> String {
+    quoted(&word.to_string_lossy()).replace('$', "$$")
+}
+
+/// One of a list of paths, by the rules of systemd.exec(5): no variables, but `+`, `-` and `!` before a path mean something.
+fn path_in_list(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// In quotes, with `%` and what ends or escapes them doubled or escaped.
+fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
-    for letter in word.to_string_lossy().chars() {
+    for letter in text.chars() {
         match letter {
             '%' => quoted.push_str("%%"),
-            '$' => quoted.push_str("$$"),
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
             // Writing to a String cannot fail.
@@ -224,5 +241,13 @@ mod tests {
         ] {
             assert_eq!(argument(OsStr::new(word)), expected, "{word}");
         }
+        // Only command lines have variables.
+        assert_eq!(path_in_list(Path::new("/srv/50% of $x")), "\"/srv/50%% of $x\"");
+    }
+
+    #[test]
+    fn each_site_has_a_runtime_directory_of_its_own() {
+        assert_eq!(runtime_directory("0123456789abcdef"), "tidegate-01234567");
+        assert_ne!(runtime_directory("1123456789abcdef"), runtime_directory("0123456789abcdef"));
     }
 }

@@ -122,7 +122,7 @@ pub(crate) fn raise_file_limit() -> io::Result<u64> {
 }
 
 /// Pipes have a namespace of their own; nothing is put here.
-pub(crate) fn runtime_dir() -> PathBuf {
+pub(crate) fn runtime_dir(_instance: &str) -> PathBuf {
     std::env::temp_dir()
 }
 

@@ -67,8 +67,9 @@ pub(crate) fn site(root: &Node<'_>, origin: Origin) -> Option<Site> {
     let state_dir = table
         .get("state_dir")
         .map_or_else(|| Some(base.resolve(defaults::STATE_DIR)), |node| base.directory_to_be(&node));
-    let runtime_dir =
-        table.get("runtime_dir").map_or_else(|| Some(tidegate_host::runtime_dir()), |node| base.directory_to_be(&node));
+    let runtime_dir = table
+        .get("runtime_dir")
+        .map_or_else(|| Some(tidegate_host::runtime_dir(&origin.instance)), |node| base.directory_to_be(&node));
     let listeners = listeners::all(&table, &base);
     let certificates = table.read("certificates", Vec::new(), |node| certificates::all(&node, &base));
     let tls = certificates::tls(&table);

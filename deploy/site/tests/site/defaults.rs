@@ -53,7 +53,7 @@ fn a_file_with_one_app_is_enough() {
         file: short.file.clone(),
         digest: short.digest.clone(),
         state_dir: here.join(".tidegate"),
-        runtime_dir: tidegate_host::runtime_dir(),
+        runtime_dir: tidegate_host::runtime_dir(&short.instance),
         instance: short.instance.clone(),
         listeners: vec![
             Listener {
