@@ -16,7 +16,7 @@ use windows_sys::Win32::Security::{
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_REPARSE_POINT, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
-    FILE_SHARE_READ, FILE_SHARE_WRITE,
+    FILE_READ_DATA, FILE_SHARE_READ, FILE_SHARE_WRITE,
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
@@ -29,10 +29,16 @@ const ADMINISTRATORS: &str = "S-1-5-32-544";
 /// To take what the list keeps from us, and to give it to somebody else than ourselves.
 const PRIVILEGES: [&str; 2] = ["SeTakeOwnershipPrivilege", "SeRestorePrivilege"];
 
+/// To open what the list keeps from us.
+const READING: &str = "SeBackupPrivilege";
+
 /// Keeps a file or directory from being exchanged for another while the handle is open. A link of any kind is refused.
 pub(super) fn hold(path: &Path) -> io::Result<File> {
+    // What administrators may not read the list does not keep from them then.
+    let _ = enable(READING);
     let held = OpenOptions::new()
-        .access_mode(FILE_READ_ATTRIBUTES)
+        // With attributes alone Windows would let others do as if nobody had it open.
+        .access_mode(FILE_READ_ATTRIBUTES | FILE_READ_DATA)
         .share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE)
         // Backup semantics: directories can be opened.
         .custom_flags(FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS)
@@ -125,7 +131,7 @@ mod tests {
     #[test]
     fn the_privileges_have_these_names() {
         // An administrator has both, and Wine's user is one.
-        for privilege in PRIVILEGES {
+        for privilege in PRIVILEGES.into_iter().chain([READING]) {
             enable(privilege).unwrap();
         }
         assert!(enable("SeNoSuchPrivilege").is_err());

@@ -22,7 +22,7 @@ use crate::upstream::body::RequestBody;
 
 /// What is read at once at first; more when a response turns out to be long.
 const FIRST_READ: usize = 4 << 10;
-/// Bytes of the line that says how long a chunk is, or of a trailer.
+/// Bytes of the line that says how long a chunk is.
 const LINE: usize = 4 << 10;
 /// A request's header that is longer leaves no room behind.
 const KEPT: usize = 4 << 10;
@@ -57,7 +57,8 @@ enum Chunked {
     Size,
     Data(u64),
     DataEnd,
-    Trailers,
+    /// The empty line after the last chunk: no worker sends trailers.
+    Last,
 }
 
 /// Why a call brought no response head.
@@ -201,14 +202,16 @@ impl<S> Bare<S> {
                 Body::Chunked(Chunked::Size) => {
                     let Some(line) = self.line()? else { return Some(()) };
                     match chunk_size(&line)? {
-                        0 => Body::Chunked(Chunked::Trailers),
+                        0 => Body::Chunked(Chunked::Last),
                         size => Body::Chunked(Chunked::Data(size)),
                     }
                 }
-                Body::Chunked(Chunked::Trailers) => {
+                Body::Chunked(Chunked::Last) => {
                     let Some(line) = self.line()? else { return Some(()) };
-                    // A trailer carries nothing for a WSGI response.
-                    if line.is_empty() { Body::End } else { Body::Chunked(Chunked::Trailers) }
+                    if !line.is_empty() {
+                        return None;
+                    }
+                    Body::End
                 }
                 Body::End | Body::Left(_) | Body::Chunked(Chunked::Data(_)) => return Some(()),
             };
@@ -250,8 +253,9 @@ fn parse(head: &Bytes) -> Result<Parts, Error> {
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
     match parser.parse_response_with_uninit_headers(&mut response, head, &mut fields) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Err(Error::Invalid("a header that does not end")),
+        Ok(httparse::Status::Complete(end)) if end == head.len() => {}
+        // It also takes lines that end in LF alone, and then an earlier end.
+        Ok(_) => return Err(Error::Invalid("a header with two ends")),
         Err(httparse::Error::TooManyHeaders) => return Err(Error::Invalid("a header of more than 256 fields")),
         Err(_) => return Err(Error::Invalid("a malformed header")),
     }

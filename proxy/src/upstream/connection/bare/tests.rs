@@ -74,7 +74,7 @@ async fn a_response_is_the_same_however_it_is_cut() {
         (Method::GET, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 200, b""),
         (
             Method::GET,
-            b"HTTP/1.1 404 Gone Fishing\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0A;x=y\r\n0123456789\r\n0\r\nt: 1\r\n\r\n",
+            b"HTTP/1.1 404 Gone Fishing\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0A;x=y\r\n0123456789\r\n0\r\n\r\n",
             404, b"abc0123456789",
         ),
         (Method::GET, b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n0\r\n\r\n", 200, b""),
@@ -104,6 +104,7 @@ async fn what_is_no_response_is_told_from_one_that_ends_early() {
         (b"", "Closed"),
         (b"HTTP/1.1 200 OK\r\n", "Closed"),
         (b"nonsense\r\n\r\n", "a malformed header"),
+        (b"HTTP/1.1 103 \r\na: b\n\r\nHTTP/1.1 304 \r\n\r\n", "two ends"),
         (b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", "a version"),
         (b"HTTP/1.1 200 OK\r\n\r\nto the end", "neither"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\nhello", "an unusable length"),
@@ -123,7 +124,7 @@ async fn what_is_no_response_is_told_from_one_that_ends_early() {
 #[tokio::test]
 async fn a_malformed_chunk_breaks_the_response_off() {
     let line = "1".repeat(5 << 10);
-    for chunks in ["x\r\n", "\r\n", "-1\r\n", "1\r\nab\r\n", "11111111111111111\r\n", &line] {
+    for chunks in ["x\r\n", "\r\n", "-1\r\n", "1\r\nab\r\n", "11111111111111111\r\n", "0\r\nt: 1\r\n\r\n", &line] {
         let response = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
         let error = answered(Method::GET, &[response.as_bytes()], false).await.unwrap_err();
         assert_eq!(error, "broken off", "{chunks:.40}");
