@@ -80,7 +80,13 @@ pub struct Changed {
 /// becomes Administrators'. On Unix others lose every right; owner and group stay. What others may have put in its place, such as a
 /// link, is refused. Says what was changed; nothing if nothing had to be.
 pub fn protect(path: &Path, rule: &Rule) -> io::Result<Option<Changed>> {
-    let before = describe(path)?;
+    let before = match describe(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            sys::access::take(path).map_err(|_| error)?;
+            describe(path)?
+        }
+        described => described?,
+    };
     let is_kept = before.is_protected && before.denials.is_empty() && before.foreign_owner(rule)?.is_none();
     if is_kept && before.strangers(rule)?.is_empty() && before.missing(rule)?.is_empty() {
         return Ok(None);

@@ -23,7 +23,7 @@
 //! | `kill_own_group` | ends this process and its children |
 //! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
 //! | `certificate_store::{AVAILABLE, list, open, import, grant_key, may_use_key, Key}` | the certificate store of Windows |
-//! | `access::{describe, protect, ids, is_system, is_own_administrator, is_everybody, is_administrative, is_ordinary, is_owners_own_group, way}` | who may use a file |
+//! | `access::{describe, protect, take, ids, is_system, is_own_administrator, is_everybody, is_administrative, is_ordinary, is_owners_own_group, way}` | who may use a file |
 //! | `directories::{is_shared, is_home, is_below_shared_data}` | directories that are no program's own |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
 //! | `service::{install, remove, start, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, obstacle, check_account, journal_command}` | services, for the command |

@@ -63,3 +63,31 @@ fn is_ours(site: &Site, place: &Path) -> bool {
     let directories = site.file.parent().into_iter().chain(site.apps.iter().map(|app| app.directory.as_path()));
     tidegate_host::is_below_shared_data(place) && directories.into_iter().any(|directory| place.starts_with(directory))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sites_directories_are_ours_to_close_where_everybody_is_let_in_by_default() {
+        let data = std::env::var_os("ProgramData").map_or_else(std::env::temp_dir, Into::into);
+        let here = data.join(format!("tg-code-{}", std::process::id()));
+        std::fs::create_dir_all(here.join("app")).unwrap();
+        let file = here.join("tidegate.yaml");
+        std::fs::write(&file, "apps: { shop: { wsgi: \"a:b\", directory: app } }\n").unwrap();
+        let site = tidegate_site::load(&file).unwrap();
+        let here = site.file.parent().unwrap();
+        // There is no such place on Linux.
+        let closed = tidegate_host::is_below_shared_data(here);
+        for (place, ours) in [
+            (here.to_owned(), closed),
+            (here.join("app"), closed),
+            (site.file.clone(), closed),
+            (data.clone(), false),
+            (data.join("other"), false),
+        ] {
+            assert_eq!(is_ours(&site, &place), ours, "{}", place.display());
+        }
+        std::fs::remove_dir_all(here).unwrap();
+    }
+}

@@ -74,6 +74,11 @@ pub(crate) fn is_system(id: &str) -> bool {
     matches!(id, "user:0" | "group:0")
 }
 
+/// Nothing is kept from root.
+pub(crate) fn take(_path: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::PermissionDenied.into())
+}
+
 pub(crate) fn is_administrative(id: &str) -> bool {
     is_system(id)
 }

@@ -81,6 +81,12 @@ pub(crate) fn protect(path: &Path, rule: &Rule) -> io::Result<()> {
     outcome
 }
 
+/// Makes Administrators' what not even they may look at: whoever owns a place may do that.
+pub(crate) fn take(path: &Path) -> io::Result<()> {
+    let _held = ownership::hold(path)?;
+    ownership::take(path)
+}
+
 /// A path's owner and list, as [`describe`] and [`grant_directory`] read it; freed on drop.
 struct List {
     descriptor: PSECURITY_DESCRIPTOR,

@@ -23,7 +23,7 @@ pub(super) fn look(site: &Site, accounts: &Accounts, report: &mut Report) {
         match access::describe(path).and_then(|access| judge(&name, &access, rule, &next, report)) {
             Ok(true) => kept += 1,
             Ok(false) => {}
-            Err(error) => report.good(TOPIC, format_args!("unknown: {error}")),
+            Err(error) => report.unknown(TOPIC, error),
         }
     }
     if kept == places.len() {
