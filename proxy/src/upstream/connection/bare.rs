@@ -308,11 +308,10 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The number at the beginning of a chunk's first line; an extension may follow.
+/// The number on a chunk's first line: no worker sends an extension.
 fn chunk_size(line: &[u8]) -> Option<u64> {
-    let digits = line.split(|&byte| byte == b';').next()?.trim_ascii_end();
-    let is_size = (1..=16).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit);
-    u64::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| is_size)?, 16).ok()
+    let is_size = (1..=16).contains(&line.len()) && line.iter().all(u8::is_ascii_hexdigit);
+    u64::from_str_radix(std::str::from_utf8(line).ok().filter(|_| is_size)?, 16).ok()
 }
 
 /// Whether the worker ends the connection after this response.

@@ -74,13 +74,19 @@ async fn a_response_is_the_same_however_it_is_cut() {
         (Method::GET, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 200, b""),
         (
             Method::GET,
-            b"HTTP/1.1 404 Gone Fishing\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0A;x=y\r\n0123456789\r\n0\r\n\r\n",
-            404, b"abc0123456789",
+            b"HTTP/1.1 404 Gone Fishing\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0A\r\n0123456789\r\n0\r\n\r\n",
+            404,
+            b"abc0123456789",
         ),
         (Method::GET, b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n0\r\n\r\n", 200, b""),
         (Method::HEAD, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", 200, b""),
         (Method::GET, b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", 304, b""),
-        (Method::GET, b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx", 200, b"x"),
+        (
+            Method::GET,
+            b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx",
+            200,
+            b"x",
+        ),
     ];
     for (method, response, status, body) in cases {
         for cut in 0..response.len() {
@@ -124,7 +130,17 @@ async fn what_is_no_response_is_told_from_one_that_ends_early() {
 #[tokio::test]
 async fn a_malformed_chunk_breaks_the_response_off() {
     let line = "1".repeat(5 << 10);
-    for chunks in ["x\r\n", "\r\n", "-1\r\n", "1\r\nab\r\n", "11111111111111111\r\n", "0\r\nt: 1\r\n\r\n", &line] {
+    for chunks in [
+        "x\r\n",
+        "\r\n",
+        "-1\r\n",
+        "1\r\nab\r\n",
+        "11111111111111111\r\n",
+        "0\r\nt: 1\r\n\r\n",
+        "0;x=y\r\n\r\n",
+        "0\r\r\n\r\n",
+        &line,
+    ] {
         let response = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
         let error = answered(Method::GET, &[response.as_bytes()], false).await.unwrap_err();
         assert_eq!(error, "broken off", "{chunks:.40}");
