@@ -8,6 +8,7 @@ use tidegate_tests::authority::Authority;
 use tidegate_tests::program::Finished;
 #[cfg(target_os = "linux")]
 use tidegate_tests::program::{executable, run};
+use tidegate_tests::wait::eventually;
 use tidegate_tests::{Site, process};
 
 /// A set of services that nobody has installed.
@@ -185,6 +186,39 @@ async fn a_running_site_tells_of_crashes_and_of_code_that_has_become_wrong() {
     let looked = doctor(&running.site, &["--no-import"]).await;
     looked.has("problem", "proxy", "nobody can reach the site", "tidegate logs proxy");
     running.appserver().stop().await;
+}
+
+#[tokio::test]
+async fn busy_threads_waiting_requests_and_those_turned_away_are_found() {
+    let site = Site::new("doctor load");
+    let settings = [("threads", "1"), ("queue", "{ size: 1, timeout: 60s }")];
+    let mut running = site.app("shop", "slow:app", &settings).start().await;
+    let shop = [("app", "shop")];
+    doctor(&running.site, &["--no-import"]).await.has("ok", "load", "shop: 0 of 1 threads are busy, no request", "");
+
+    let mut first = running.http().await;
+    first.request("GET", "/hold/first?gate", &[], b"").await;
+    eventually("the only thread is held", async || {
+        let top: Value = serde_json::from_str(&running.tidegate(&["top", "--json"]).await.stdout).unwrap();
+        let request = &top["workers"][0]["inspection"]["requests"][0];
+        (request["at"]["function"] == "path_hold").then_some(())
+    })
+    .await;
+    let mut second = running.http().await;
+    second.request("GET", "/hold/second?gate", &[], b"").await;
+    running.wait_metric("tidegate_app_queue_depth", &shop, 1.0).await;
+    running.get("/quick").await.assert_failure(503, "queue_full");
+    running.wait_metric("tidegate_app_failures_total", &[("app", "shop"), ("cause", "queue_full")], 1.0).await;
+
+    let looked = doctor(&running.site, &["--no-import"]).await;
+    looked.has("warning", "load", "shop: all threads are busy (1 of 1), 1 request waits for one", "`tidegate top`");
+    looked.has("warning", "load", "the oldest: GET /hold/first for ", "`threads.max`");
+    looked.has("warning", "load", "failed since the proxy started: queue_full 1", "`tidegate top`");
+
+    running.site.put("gate", "");
+    first.response("GET").await.assert_text(200, "first");
+    second.response("GET").await.assert_text(200, "second");
+    running.stop().await;
 }
 
 /// The modes of files are Linux'; on Windows the lists of a file are looked at in `deploy/host`'s own tests.

@@ -12,6 +12,7 @@ use tidegate_host::{Signal, Signals};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until};
 
+pub(crate) use self::requests::{age, place};
 use self::screen::{Extent, show};
 use self::workers::Before;
 use crate::args;

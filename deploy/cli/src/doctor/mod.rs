@@ -6,9 +6,11 @@ mod antivirus;
 mod clock;
 mod firewall;
 mod imports;
+mod load;
 mod machine;
 mod rights;
 mod room;
+mod scrape;
 mod services;
 mod windows_path;
 mod workers;
@@ -54,6 +56,7 @@ async fn examine(site: &Site, arguments: &args::Doctor, report: &mut Report) -> 
         imports::look(site, &services, running.is_some(), report).await?;
     }
     workers::look(running.as_ref(), report);
+    load::look(site, running.as_ref(), report).await;
     rights::look(site, &services, report);
     room::look(site, &services, report);
     clock::look(site, report);

@@ -46,7 +46,7 @@ pub(super) fn table(requests: &[(&WorkerReport, &InFlight)], stacks: bool, style
 }
 
 /// `views.py:12 report`, with what the app called behind it where that is in a library.
-fn place(worker: &WorkerReport, request: &InFlight) -> String {
+pub(crate) fn place(worker: &WorkerReport, request: &InFlight) -> String {
     let place = match (&request.at, &request.app_at) {
         (Some(at), Some(app)) => format!("{} > {}", line(app), line(at)),
         (Some(at), None) => line(at),
@@ -65,7 +65,7 @@ fn line(frame: &Frame) -> String {
 }
 
 /// `0.4 s`, `12.3 s`, `3 min 20 s`.
-fn age(milliseconds: u64) -> String {
+pub(crate) fn age(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     match seconds {
         0..100 => format!("{seconds}.{} s", milliseconds % 1000 / 100),
