@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::access::Rule;
 use crate::sys;
 use crate::{ServiceState, StartType};
 
@@ -98,9 +99,9 @@ pub fn may_use(account: &str, path: &Path, write: bool) -> Option<bool> {
     sys::machine::may_use(account, path, write)
 }
 
-/// The command by which an administrator keeps a secret from everybody but an account.
-pub fn protect_command(path: &Path, account: Option<&str>) -> String {
-    sys::machine::protect_command(path, account)
+/// The command by which an administrator keeps a file or directory from everybody but those whom the rule names.
+pub fn protect_command(path: &Path, rule: &Rule) -> String {
+    sys::machine::protect_command(path, rule)
 }
 
 /// The command by which an administrator keeps everybody from writing to a place that services run from; their accounts

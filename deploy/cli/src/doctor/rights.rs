@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use tidegate_host::access::Rule;
 use tidegate_host::certificate_store::{self, StoreName};
 use tidegate_host::{By, machine};
 use tidegate_site::{Reader, Secret, Site, Target};
@@ -51,12 +52,13 @@ fn open_secrets(site: &Site, server: Option<&str>, proxy: Option<&str>, report: 
     let (mut kept, mut open) = (0, 0);
     for Secret { what, file: path, reader } in &site.secrets() {
         let account = if *reader == Reader::AppServer { server } else { proxy };
+        let rule = Rule { readers: account.map(str::to_owned).into_iter().collect(), writers: Vec::new() };
         match tidegate_host::access::describe(path) {
             Ok(access) => match access.entries.iter().find(|entry| entry.is_for_everybody() && entry.rights.read) {
                 Some(entry) => {
                     open += 1;
                     let text = format_args!("{what} {}: {entry}", path.display());
-                    report.problem(TOPIC, text, machine::protect_command(path, account));
+                    report.problem(TOPIC, text, machine::protect_command(path, &rule));
                 }
                 None => kept += 1,
             },

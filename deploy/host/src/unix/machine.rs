@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::access::Rule;
 use crate::find_program;
 use crate::machine::{Clock, Defender, Firewall};
 
@@ -96,7 +97,7 @@ pub(crate) fn may_use(account: &str, path: &Path, write: bool) -> Option<bool> {
     Some(Command::new(program).args(arguments).output().ok()?.status.success())
 }
 
-pub(crate) fn protect_command(path: &Path, _account: Option<&str>) -> String {
+pub(crate) fn protect_command(path: &Path, _rule: &Rule) -> String {
     format!("`chmod o-rwx '{}'`", path.display())
 }
 

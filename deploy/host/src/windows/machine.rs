@@ -116,17 +116,22 @@ pub(super) fn lets_in(access: &Access, account: &str, write: bool) -> Option<boo
     (is_let_in || account.starts_with(r"NT SERVICE\")).then_some(is_let_in)
 }
 
-pub(crate) fn protect_command(path: &Path, account: Option<&str>) -> String {
-    let account = account.map(|account| format!(" \"{account}:R\"")).unwrap_or_default();
-    // By identifiers, because these groups have other names in other languages.
-    format!("`icacls \"{}\" /inheritance:r /grant:r *S-1-5-18:F *S-1-5-32-544:F{account}`", path.display())
+pub(crate) fn protect_command(path: &Path, rule: &Rule) -> String {
+    let readers = rule.readers.iter().map(|account| (account.as_str(), "R"));
+    only_for(path, readers.chain(rule.writers.iter().map(|account| (account.as_str(), "M"))))
 }
 
 pub(crate) fn close_command(path: &Path, readers: &[String]) -> String {
+    only_for(path, readers.iter().map(|account| (account.as_str(), "RX")))
+}
+
+/// The command that lets these accounts in, and SYSTEM and Administrators, and nobody else.
+fn only_for<'a>(path: &Path, accounts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let inherited = if path.is_dir() { "(OI)(CI)" } else { "" };
-    let readers: String = readers.iter().map(|reader| format!(" \"{reader}:{inherited}RX\"")).collect();
+    let accounts: String = accounts.map(|(account, right)| format!(" \"{account}:{inherited}{right}\"")).collect();
     let path = path.display();
-    format!("`icacls \"{path}\" /inheritance:r /grant:r *S-1-5-18:{inherited}F *S-1-5-32-544:{inherited}F{readers}`")
+    // By identifiers, because these groups have other names in other languages.
+    format!("`icacls \"{path}\" /inheritance:r /grant:r *S-1-5-18:{inherited}F *S-1-5-32-544:{inherited}F{accounts}`")
 }
 
 pub(crate) fn own_command(path: &Path) -> String {
@@ -149,6 +154,21 @@ mod tests {
                      * - Verwaltete Portausschl\u{fc}sse.\r\n";
         assert_eq!(parse_ranges(table), [80..=80, 50000..=50059]);
         assert!(parse_ranges("").is_empty());
+    }
+
+    #[test]
+    fn a_command_lets_in_whom_the_rule_names() {
+        let [reader, writer] = ["NT SERVICE\\A", "NT SERVICE\\B"].map(str::to_owned);
+        let rule = Rule { readers: vec![reader], writers: vec![writer] };
+        assert_eq!(
+            protect_command(Path::new(r"C:\no such file"), &rule),
+            "`icacls \"C:\\no such file\" /inheritance:r /grant:r *S-1-5-18:F *S-1-5-32-544:F \"NT SERVICE\\A:R\" \"NT SERVICE\\B:M\"`"
+        );
+        let directory = protect_command(&std::env::temp_dir(), &rule);
+        assert!(
+            directory.contains("544:(OI)(CI)F \"NT SERVICE\\A:(OI)(CI)R\" \"NT SERVICE\\B:(OI)(CI)M\""),
+            "{directory}"
+        );
     }
 
     #[test]

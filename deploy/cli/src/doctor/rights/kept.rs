@@ -18,8 +18,7 @@ pub(super) fn look(site: &Site, accounts: &Accounts, report: &mut Report) {
     let mut kept = 0;
     for Place { what, path, rule } in &places {
         let name = format!("{what} {}", path.display());
-        let account = rule.readers.iter().chain(&rule.writers).next().map(String::as_str);
-        let next = format!("{INSTALL}; for this one alone {}", machine::protect_command(path, account));
+        let next = format!("{INSTALL}; for this one alone {}", machine::protect_command(path, rule));
         match access::describe(path).and_then(|access| judge(&name, &access, rule, &next, report)) {
             Ok(true) => kept += 1,
             Ok(false) => {}

@@ -65,7 +65,11 @@ fn neutral(line: &str) -> String {
             rest = &after[after.find([' ', ',']).unwrap_or(after.len())..];
         } else if length >= 16 && word.bytes().all(|letter| letter.is_ascii_hexdigit()) {
             out.push_str("ID");
-        } else if is_number && (length >= 3 || previous == "process") && !after.starts_with(".0.0.1") {
+        } else if is_number
+            && (length >= 3 || previous == "process")
+            && !after.starts_with(".0.0.1")
+            && previous != "32"
+        {
             out.push('N');
         } else if after.starts_with(" GiB free") {
             // Of a number with a fraction.
@@ -91,6 +95,7 @@ mod tests {
             ("2026-11-23T01:02:03.004Z WARN id=0123456789abcdef", "TIME WARN id=ID"),
             ("ok disk C:\\data: 37.1 GiB free", "ok disk C:\\data: N GiB free"),
             ("runs as X, process 32", "runs as X, process N"),
+            ("/grant:r *S-1-5-32-544:F", "/grant:r *S-1-5-32-544:F"),
             ("until 2027-11-22 (363 days left)", "until TIME (N days left)"),
             ("tidegate-0.1.0-windows-x86_64.msi  ", "tidegate-0.1.0-windows-x86_64.msi"),
         ] {
