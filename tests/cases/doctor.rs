@@ -308,6 +308,16 @@ async fn units_that_ended_that_are_stopped_and_that_may_do_everything_are_found(
         let apps = looked.findings.iter().find(|finding| finding["topic"] == "apps").unwrap();
         assert!(apps["text"].as_str().unwrap().contains("as nobody, the service's account"), "{apps}");
         looked.has("problem", "rights", "nobody may not write to", "chown -R nobody");
+        // A Python of one person's own, as an installation for one user is on Windows.
+        let base = site.path("of one user");
+        std::fs::create_dir(&base).unwrap();
+        std::fs::set_permissions(&base, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        site.put("env/bin/python", "");
+        site.put("env/pyvenv.cfg", format!("home = {}\n", base.display()));
+        let site = site.app("shop", "mirror:app", &[("python", "env")]);
+        site.write();
+        let looked = doctor_with_systemd(&site, &unit("nobody", "enabled", "inactive", 0), &["--no-import"]).await;
+        looked.has("problem", "rights", &format!("nobody may not read {}", base.display()), "");
     } else {
         looked.has("warning", "apps", "nobody was not tried", "root");
     }

@@ -69,18 +69,35 @@ fn places(site: &Site) -> Vec<(&'static str, PathBuf)> {
     places
 }
 
+/// What the app server's account has to read to start workers: the programs, and of each app the interpreter with the Python that it
+/// was made from. One that is searched for in PATH is left out: the service has a PATH of its own.
+pub(crate) fn needed(site: &Site) -> Vec<PathBuf> {
+    let programs = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.to_owned()));
+    let pythons: Vec<PathBuf> = site.apps.iter().filter_map(own_python).collect();
+    let bases: Vec<PathBuf> = pythons.iter().filter_map(|python| interpreter::base_directory(python)).collect();
+    programs.into_iter().chain(pythons).chain(bases).collect()
+}
+
 /// The interpreter of an app, as the app server finds it.
 fn python(app: &App) -> Option<PathBuf> {
+    let of_path = || tidegate_host::python_names().iter().find_map(|name| tidegate_host::find_program(name));
+    match &app.python {
+        Python::Find if customary(app).is_none() => of_path(),
+        _ => own_python(app),
+    }
+}
+
+/// The one that the site file names, or that is in an environment below the app.
+fn own_python(app: &App) -> Option<PathBuf> {
     let of_directory = |path: &PathBuf| interpreter::of_directory(path).ok();
     match &app.python {
         Python::At(path) if path.is_dir() => of_directory(path),
         Python::At(path) => Some(path.clone()),
-        Python::Find => {
-            let customary = interpreter::CUSTOMARY.map(|name| app.directory.join(name));
-            match customary.iter().find(|environment| interpreter::is_environment(environment)) {
-                Some(environment) => of_directory(environment),
-                None => tidegate_host::python_names().iter().find_map(|name| tidegate_host::find_program(name)),
-            }
-        }
+        Python::Find => customary(app).as_ref().and_then(of_directory),
     }
+}
+
+fn customary(app: &App) -> Option<PathBuf> {
+    let all = interpreter::CUSTOMARY.map(|name| app.directory.join(name));
+    all.into_iter().find(|environment| interpreter::is_environment(environment))
 }

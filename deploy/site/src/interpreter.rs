@@ -104,6 +104,11 @@ pub fn examine(path: &Path) -> Result<Layout, Unusable> {
     })
 }
 
+/// The directory of the Python that an interpreter's virtualenv was made from.
+pub fn base_directory(python: &Path) -> Option<PathBuf> {
+    value(&settings(environment(python)?)?, "home").map(PathBuf::from)
+}
+
 /// Whether a directory is an environment, even a broken one.
 pub fn is_environment(directory: &Path) -> bool {
     settings(directory).is_some()

@@ -34,7 +34,12 @@ pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
         _ => open_secrets(site, server, proxy, report),
     }
     open_code(site, &[server, proxy], services.any(), report);
-    for (account, needs) in [(server, of_server(site)), (proxy, of_proxy(site))] {
+    let code = code::needed(site);
+    let mut of_server = of_server(site);
+    for path in &code {
+        of_server.entry(path).or_insert(false);
+    }
+    for (account, needs) in [(server, of_server), (proxy, of_proxy(site))] {
         let Some(account) = account else { continue };
         look_at(account, &needs, report);
         logs(site, account, report);
