@@ -7,7 +7,7 @@ use std::future::Future as _;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -21,7 +21,7 @@ use crate::header_end;
 use crate::upstream::body::RequestBody;
 
 /// What is read at once at first; more when a response turns out to be long.
-const FIRST_READ: usize = 4 << 10;
+const FIRST_READ: usize = 8 << 10;
 /// Bytes of the line that says how long a chunk is.
 const LINE: usize = 4 << 10;
 /// A request's header that is longer leaves no room behind.
@@ -128,6 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bare<S> {
             if self.skip_framing().is_none() {
                 return Some(Err(BrokenOff));
             }
+            self.gather().await;
             if let Some(piece) = self.piece() {
                 // The end often comes with the last piece, and the worker is free then.
                 return Some(self.skip_framing().map(|()| piece).ok_or(BrokenOff));
@@ -162,6 +163,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bare<S> {
         }
         wire.shrink_to(KEPT);
         Ok(())
+    }
+
+    /// Reads the rest of a short body as far as it is here already: what is here as a whole is compressed as a whole, and leaves
+    /// in one write.
+    async fn gather(&mut self) {
+        while let Body::Left(left) = self.body {
+            let missing = left.saturating_sub(self.buffer.len() as u64);
+            if missing == 0 || left > RESPONSE_BUFFER as u64 || self.buffer.is_empty() {
+                return;
+            }
+            self.room = self.room.max(usize::try_from(missing).unwrap_or(RESPONSE_BUFFER));
+            // A failure is there the next time, too.
+            if !matches!(futures_util::poll!(pin!(self.fill())), Poll::Ready(Ok(1..))) {
+                return;
+            }
+        }
     }
 
     /// Reads what is there, or waits for it. Cancel-safe.

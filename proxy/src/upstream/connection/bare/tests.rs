@@ -180,6 +180,18 @@ async fn a_piece_that_was_not_taken_is_there_the_next_time() {
 }
 
 #[tokio::test]
+async fn a_short_response_that_is_here_is_one_piece() {
+    for length in [1, 9 << 10, RESPONSE_BUFFER] {
+        let (mut bare, mut worker) = connection();
+        worker.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").as_bytes()).await.unwrap();
+        worker.write_all(&vec![7; length]).await.unwrap();
+        bare.call(&request(Method::GET, "/", &[])).await.unwrap();
+        assert_eq!(bare.next().await.unwrap().unwrap().len(), length);
+        assert!(bare.is_end());
+    }
+}
+
+#[tokio::test]
 async fn a_long_response_is_read_in_large_pieces() {
     let (mut bare, mut worker) = connection();
     let length = 512 << 10;
