@@ -162,6 +162,11 @@ impl AnswerBody {
         self.connection.is_end()
     }
 
+    /// Whether the next piece is the whole of it, and on its way.
+    pub(crate) fn is_short(&self) -> bool {
+        self.connection.is_short()
+    }
+
     /// The next piece, or nothing at the end. Cancel-safe: a piece not returned is not taken.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Cause> {
         match tokio::time::timeout(self.idle, self.connection.next()).await {

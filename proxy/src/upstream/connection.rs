@@ -127,6 +127,14 @@ impl Connection {
         }
     }
 
+    /// Whether the body comes as one piece, soon: the worker has all of it, and it is short.
+    pub(super) fn is_short(&self) -> bool {
+        match &self.kind {
+            Kind::Bare(bare) => bare.is_short(),
+            Kind::Full(_) => false,
+        }
+    }
+
     /// The next piece of a response body; `None` at its end. Cancel-safe: a piece not returned is not taken.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         match &mut self.kind {

@@ -87,10 +87,12 @@ impl Response<'_> {
         let mut head = Head { status: head.status, reason, headers, length };
         let is_head = facts.method == Method::HEAD;
 
-        // What is here already goes out in one write, and the worker is free before the client reads.
-        let first = match futures_util::poll!(std::pin::pin!(body.next())) {
-            std::task::Poll::Ready(first) => Some(first.map_err(cut_short(timeout_status))?),
-            std::task::Poll::Pending => None,
+        // What is here already, or is short, goes out in one write, and the worker is free before the client reads.
+        let first = if body.is_short() {
+            Some(body.next().await.map_err(cut_short(timeout_status))?)
+        } else {
+            let first = body.next().now_or_never().transpose();
+            first.map_err(cut_short(timeout_status))?
         };
         let whole = match &first {
             Some(None) => true,

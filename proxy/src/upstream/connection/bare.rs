@@ -7,7 +7,7 @@ use std::future::Future as _;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -122,6 +122,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bare<S> {
         self.body == Body::End
     }
 
+    /// See [`super::Connection::is_short`].
+    pub(super) fn is_short(&self) -> bool {
+        matches!(self.body, Body::Left(left) if left <= RESPONSE_BUFFER as u64)
+    }
+
     /// See [`super::Connection::next`].
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         loop {
@@ -165,17 +170,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bare<S> {
         Ok(())
     }
 
-    /// Reads the rest of a short body as far as it is here already: what is here as a whole is compressed as a whole, and leaves
-    /// in one write.
+    /// Reads the rest of a short body: a worker that says its length has all of it, so it is on its way. Cancel-safe.
     async fn gather(&mut self) {
         while let Body::Left(left) = self.body {
-            let missing = left.saturating_sub(self.buffer.len() as u64);
-            if missing == 0 || left > RESPONSE_BUFFER as u64 || self.buffer.is_empty() {
+            let missing = usize::try_from(left).unwrap_or(usize::MAX).saturating_sub(self.buffer.len());
+            if missing == 0 || !self.is_short() {
                 return;
             }
-            self.room = self.room.max(usize::try_from(missing).unwrap_or(RESPONSE_BUFFER));
+            self.room = self.room.max(missing);
             // A failure is there the next time, too.
-            if !matches!(futures_util::poll!(pin!(self.fill())), Poll::Ready(Ok(1..))) {
+            if !matches!(self.fill().await, Ok(1..)) {
                 return;
             }
         }

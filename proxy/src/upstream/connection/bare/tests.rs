@@ -180,15 +180,22 @@ async fn a_piece_that_was_not_taken_is_there_the_next_time() {
 }
 
 #[tokio::test]
-async fn a_short_response_that_is_here_is_one_piece() {
+async fn a_short_response_is_one_piece_however_it_comes() {
     for length in [1, 9 << 10, RESPONSE_BUFFER] {
         let (mut bare, mut worker) = connection();
         worker.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").as_bytes()).await.unwrap();
         worker.write_all(&vec![7; length]).await.unwrap();
         bare.call(&request(Method::GET, "/", &[])).await.unwrap();
+        assert!(bare.is_short());
         assert_eq!(bare.next().await.unwrap().unwrap().len(), length);
         assert!(bare.is_end());
     }
+    let (mut bare, mut worker) = connection();
+    worker.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbo").await.unwrap();
+    bare.call(&request(Method::GET, "/", &[])).await.unwrap();
+    assert!(futures_util::poll!(pin!(bare.next())).is_pending());
+    worker.write_all(b"dy").await.unwrap();
+    assert_eq!(bare.next().await.unwrap().unwrap(), "body");
 }
 
 #[tokio::test]
