@@ -173,7 +173,7 @@ fn by_msi(windows: &Windows<'_>) -> Result<()> {
     fs::copy(place.join("tidegate.yaml"), place.join("second.yaml"))?;
     let second = r"C:\ProgramData\tidegate-trial\second.yaml";
     windows.run(TIDEGATE, &["--config", second, "service", "install", "--name", "Second"])?;
-    windows.msiexec("/x", &next, &["REMOVEDATA=1"])?;
+    windows.msiexec("/x", &next, &[])?;
     ensure!(fetch(port, "/").is_err(), "the site still serves after the removal");
     let directory = windows.drive.join("Program Files/Tidegate");
     ensure!(!directory.exists(), "the removal left {}", directory.display());
@@ -182,9 +182,17 @@ fn by_msi(windows: &Windows<'_>) -> Result<()> {
     ensure!(!left.contains("tidegate") && !left.contains("python"), "the removal left processes: {left}");
     windows.has_no_service("Tidegate")?;
     windows.has_no_service("Second")?;
+    let kept = |what: &[&str]| what.iter().all(|name| place.join(name).exists());
+    ensure!(kept(&["tidegate.yaml", "app.py", ".tidegate/logs"]), "the removal took data away");
+    say("removed: no program, no service, no process; the site's files and what was kept for it are there");
+
+    windows.msiexec("/i", &next, &[&format!("SITE={site}")])?;
+    wait_for(port, "/", "version 2")?;
+    windows.msiexec("/x", &next, &["REMOVEDATA=1"])?;
+    windows.has_no_service("Tidegate")?;
     ensure!(!place.join(".tidegate").exists(), "the removal left data, although it was asked not to");
-    ensure!(place.join("tidegate.yaml").is_file() && place.join("app.py").is_file(), "the removal took data away");
-    say("removed: no program, no service, no process; the site's files are there");
+    ensure!(kept(&["tidegate.yaml", "app.py"]), "the removal took the site away");
+    say("removed: what was kept for the site as well; its own files are there");
     cache::remove(&place)
 }
 
