@@ -13,6 +13,7 @@ pub(crate) mod port;
 pub(crate) mod service;
 mod signal;
 mod socket;
+mod systemctl;
 mod unit;
 
 use std::io;
