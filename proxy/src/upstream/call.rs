@@ -12,6 +12,7 @@ use super::Lease;
 use super::backend::Backend;
 use super::body::RequestBody;
 use super::connection::{CallError, Connection};
+use super::workers::Seat;
 
 const INTERNAL: HeaderName = HeaderName::from_static(INTERNAL_HEADER);
 /// The proxy answers itself this long after the worker should have.
@@ -45,6 +46,13 @@ pub(crate) enum CallFailure {
         request: Request<RequestBody>,
         /// What stood in the way, for the log.
         reason: String,
+    },
+    /// The worker closed, and may have seen the request.
+    Died {
+        /// Which: until its death is known it may be had again.
+        seat: Seat,
+        /// In words, for the log.
+        reason: &'static str,
     },
     /// The worker may have seen the request.
     Failed {
@@ -107,7 +115,12 @@ impl Lease {
                     request = unsent;
                 }
                 Ok(Err(CallError::Closed)) => {
-                    return Err(backend.failed(Cause::WorkerDied, "closed before a full response header"));
+                    backend.metrics.failed(Cause::WorkerDied);
+                    self.unreachable();
+                    return Err(CallFailure::Died {
+                        seat: backend.seat,
+                        reason: "closed before a full response header",
+                    });
                 }
                 Ok(Err(CallError::Invalid(reason))) => return Err(backend.failed(Cause::WorkerInvalid, &reason)),
                 Err(_) => {

@@ -69,7 +69,8 @@ impl Lease {
         }
     }
 
-    /// The worker cannot be connected to; nobody should try for a while.
+    /// The worker cannot be connected to, or has closed without an answer; nobody should try for a while. One that dies
+    /// closes its connections before its endpoint: what connects to it meanwhile is lost.
     pub(super) fn unreachable(self) {
         self.app.inner.lock().slots.workers.set_unreachable(self.backend.seat, true);
     }

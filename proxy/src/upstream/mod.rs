@@ -36,6 +36,7 @@ pub(crate) use self::apps::Apps;
 pub(crate) use self::body::{BodyPart, BodySender, RequestBody};
 pub(crate) use self::call::{Answer, AnswerBody, CallFailure, Deadlines};
 pub(crate) use self::lease::Lease;
+pub(crate) use self::workers::Seat;
 
 /// A draining worker on which nothing runs any more.
 #[derive(Debug)]

@@ -5,8 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use http::Request;
 use tidegate_contract::{AppPhase, AppState, Cause, PoolState, WorkerPhase, WorkerState};
 use tidegate_site::Priority;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -14,11 +17,14 @@ use crate::metrics::Metrics;
 
 const LONG: Duration = Duration::from_secs(3600);
 
+/// Nobody listens there.
+const NOWHERE: &str = "tcp:127.0.0.1:9";
+
 fn state(name: &str, phase: AppPhase, workers: &[(Generation, WorkerPhase)]) -> AppState {
     let worker = |(generation, phase): &(Generation, WorkerPhase)| WorkerState {
         slot: 0,
         generation: *generation,
-        endpoint: "tcp:127.0.0.1:9".to_owned(),
+        endpoint: NOWHERE.to_owned(),
         threads_max: 1,
         phase: *phase,
         pid: 1,
@@ -34,10 +40,17 @@ fn state(name: &str, phase: AppPhase, workers: &[(Generation, WorkerPhase)]) -> 
 
 /// An app with one worker of one thread.
 fn app() -> (Arc<App>, mpsc::Receiver<Drained>) {
+    app_at(NOWHERE)
+}
+
+/// The same with its worker at an endpoint.
+fn app_at(endpoint: &str) -> (Arc<App>, mpsc::Receiver<Drained>) {
     let metrics = Metrics::new("0");
     let (drained, receiver) = mpsc::channel(8);
     let app = Arc::new(App::new("shop".into(), 4, metrics.app("shop"), drained));
-    app.update(&state("shop", AppPhase::Ready, &[(1, WorkerPhase::Ready)]));
+    let mut state = state("shop", AppPhase::Ready, &[(1, WorkerPhase::Ready)]);
+    endpoint.clone_into(&mut state.workers[0].endpoint);
+    app.update(&state);
     (app, receiver)
 }
 
@@ -75,6 +88,26 @@ async fn a_lease_dropped_after_it_was_sent_waits_for_the_worker() {
     app.serve_queue();
     let granted = waiting.await.unwrap().unwrap();
     assert_eq!(granted.backend().generation, 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_closes_unanswered_gets_nothing_until_the_next_sweep() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (app, _drained) = app_at(&format!("tcp:{}", listener.local_addr().unwrap()));
+    let dies = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+    };
+    let deadlines = Deadlines { head: LONG, idle: LONG };
+    let call = lease(&app).unwrap().call(Request::new(RequestBody::empty()), deadlines);
+    let (failure, ()) = tokio::join!(call, dies);
+    // It still listens, and is ready for all that the app server has said.
+    assert!(matches!(failure, Err(CallFailure::Died { .. })), "{failure:?}");
+    let dispatch = app.dispatches.load(Ordering::Relaxed);
+    app.inner.lock().slots.workers.slot_back(dispatch);
+    assert!(lease(&app).is_none());
+    app.sweep();
+    assert!(lease(&app).is_some());
 }
 
 #[tokio::test]

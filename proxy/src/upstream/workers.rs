@@ -12,7 +12,7 @@ use tidegate_contract::WorkerPhase;
 /// A worker process, for as long as the proxy knows it. Not its generation: a new app server counts
 /// those from the beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Seat(pub(super) u64);
+pub(crate) struct Seat(pub(super) u64);
 
 /// A worker as the app server describes it.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +28,7 @@ pub(super) struct Candidate {
     pub(super) seat: Seat,
     pub(super) capacity: u32,
     pub(super) phase: WorkerPhase,
-    /// A connection to it failed; it gets nothing until the supervisor or a later sweep says
-    /// that it is there.
+    /// A connection to it failed, or ended without an answer; it gets nothing until a later sweep.
     pub(super) unreachable: bool,
     in_use: u32,
     /// Whether its `Drained` was said.

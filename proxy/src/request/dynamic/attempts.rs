@@ -13,7 +13,7 @@ use super::super::Trace;
 use super::super::error::Failure;
 use super::intake::Supply;
 use super::template::{self, Template};
-use crate::upstream::{Answer, App, CallFailure, Deadlines, Lease, RequestBody};
+use crate::upstream::{Answer, App, CallFailure, Deadlines, Lease, RequestBody, Seat};
 
 /// Workers that could not be connected to before the request is given up. Between attempts it
 /// waits in the queue, so this counts workers that vanished, not tries a second.
@@ -31,10 +31,10 @@ pub(super) struct Attempts<'a> {
     pub(super) started: Option<oneshot::Sender<()>>,
     pub(super) informed: Option<oneshot::Sender<()>>,
     pub(super) trace: &'a mut Trace,
-    /// Workers that could not be connected to so far.
+    /// Attempts so far that no worker can have seen.
     pub(super) unreachable: u32,
-    /// Whether it has been sent once more already.
-    pub(super) repeated: bool,
+    /// The worker that died under it.
+    pub(super) died: Option<Seat>,
 }
 
 /// Why there is no answer.
@@ -69,11 +69,11 @@ impl Attempts<'_> {
                     tracing::debug!(app = %self.trace.app.as_deref().unwrap_or("-"), %reason, "trying another worker");
                     request = unsent;
                 }
-                Err(CallFailure::Failed { cause: Cause::WorkerDied, reason }) => {
-                    if self.repeated || !is_idempotent(self.method) || !self.supply.may_be_opened_again() {
+                Err(CallFailure::Died { seat, reason }) => {
+                    let may_repeat = is_idempotent(self.method) && self.supply.may_be_opened_again();
+                    if !may_repeat || self.has_died_again(seat) {
                         return Err(Failure::new(Cause::WorkerDied, reason).into());
                     }
-                    self.repeated = true;
                     return Err(Unanswered::Repeat);
                 }
                 Err(CallFailure::Failed { cause: Cause::WorkerTimeout, reason }) => {
@@ -81,6 +81,19 @@ impl Attempts<'_> {
                 }
                 Err(CallFailure::Failed { cause, reason }) => return Err(Failure::new(cause, reason).into()),
             }
+        }
+    }
+
+    /// Whether a second worker died under the request. The one that had before may still have been listening, with
+    /// nobody left to answer: that counts as one more that could not be connected to.
+    fn has_died_again(&mut self, seat: Seat) -> bool {
+        match self.died.replace(seat) {
+            None => false,
+            Some(before) if before == seat => {
+                self.unreachable += 1;
+                self.unreachable > UNREACHABLE_WORKERS
+            }
+            Some(_) => true,
         }
     }
 

@@ -91,7 +91,7 @@ impl Call<'_> {
             informed: feed.inform.take(),
             trace,
             unreachable: 0,
-            repeated: false,
+            died: None,
         };
         let answered = loop {
             let answered = tokio::select! {
