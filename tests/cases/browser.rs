@@ -2,10 +2,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
-
-use tidegate_tests::Site;
 use tidegate_tests::program::run;
+use tidegate_tests::{Site, site};
 
 #[tokio::test]
 async fn the_demonstration_site_is_shown_by_a_browser() {
@@ -14,7 +12,7 @@ async fn the_demonstration_site_is_shown_by_a_browser() {
         eprintln!("chromium is not installed: not tested");
         return;
     };
-    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/demo");
+    let demo = site::package().join("../deploy/examples/demo");
     let running = Site::new("browser")
         .copy(&demo, "")
         .app("demo", "demo:application", &[("processes", "2")])

@@ -54,11 +54,11 @@ async fn without_a_store_the_command_says_what_there_is_instead() {
 #[cfg(windows)]
 #[tokio::test]
 async fn an_import_that_fails_says_why() {
-    let pfx = concat!(env!("CARGO_MANIFEST_DIR"), "/files/store.pfx");
-    let unset = certificate(&["import", pfx, "--password-variable", "TIDEGATE_NOT_SET"]).await;
+    let pfx = tidegate_tests::site::package().join("files/store.pfx").display().to_string();
+    let unset = certificate(&["import", &*pfx, "--password-variable", "TIDEGATE_NOT_SET"]).await;
     assert_eq!(unset.code, 1, "{unset:?}");
     assert!(unset.stderr.contains("TIDEGATE_NOT_SET is not set"), "{unset:?}");
-    let wrong = certificate(&["import", pfx]).await;
+    let wrong = certificate(&["import", &*pfx]).await;
     assert_eq!(wrong.code, 1, "{wrong:?}");
     assert!(wrong.stderr.contains("the password is wrong"), "{wrong:?}");
 }

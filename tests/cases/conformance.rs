@@ -1,9 +1,8 @@
 //! The worker alone, without app server and proxy: the suite in `appserver/worker/tests`, which plays both.
 
-use std::path::Path;
-
 use tidegate_host::{Output, Spawn, worker_library_names};
 use tidegate_tests::program::{executable, python};
+use tidegate_tests::site;
 use tokio::io::AsyncReadExt as _;
 
 #[tokio::test]
@@ -12,7 +11,7 @@ async fn a_worker_conforms_to_pep_3333_and_to_the_contract() {
     let directory = executable("tidegate-appserver").parent().unwrap().to_owned();
     let library = worker_library_names().iter().map(|name| directory.join(name)).find(|path| path.is_file());
     let library = library.expect("the worker's library is missing: run `cargo build --workspace`");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../appserver/worker/tests/conformance.py");
+    let script = site::package().join("../appserver/worker/tests/conformance.py");
 
     let mut suite = Spawn::new(python());
     suite.arguments = vec![script.into(), library.into()];

@@ -163,11 +163,14 @@ impl Drop for Site {
     }
 }
 
-/// `tests/apps`. Cargo says where the package is when the test runs; the constant knows where it was built.
+/// `tests`. Cargo says where the package is when the test runs; the constant knows where it was built.
+pub fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
+
+/// `tests/apps`.
 pub fn apps() -> PathBuf {
-    let package =
-        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    package.join("apps")
+    package().join("apps")
 }
 
 fn copy_directory(from: &Path, to: &Path) {
