@@ -1,6 +1,7 @@
 //! The control channel's listener: proxies and commands connect here. Greets each, then hands
 //! it to the session of its role. Never touches a worker.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::time;
 
 use crate::channel::{ACCEPT_PAUSE, HELLO_LINE, HELLO_TIMEOUT, STRANGERS, log_panicked};
 use crate::check::check_imports;
+use crate::launch::WorkerProgram;
 use crate::reload::Progress;
 use crate::server::{SWITCH_TIMEOUT, Server};
 
@@ -23,8 +25,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Progress lines that a command may be behind.
 const PROGRESS_LINES: usize = 64;
 
-type Reader = Lines<ReadHalf<LocalStream>>;
-type Writer = WriteHalf<LocalStream>;
+pub(crate) type Reader = Lines<ReadHalf<LocalStream>>;
+pub(crate) type Writer = WriteHalf<LocalStream>;
 
 /// Serves the control channel until it is dropped.
 pub(crate) async fn serve(server: Arc<Server>, mut listener: LocalListener) {
@@ -50,6 +52,18 @@ pub(crate) async fn serve(server: Arc<Server>, mut listener: LocalListener) {
 }
 
 async fn session(server: Arc<Server>, stream: LocalStream, number: u64) {
+    let Some((role, mut lines, writer)) = greet(stream).await else { return };
+    match role {
+        Role::Proxy => {
+            lines.allow(MAX_LINE);
+            proxy(&server, lines, writer, number).await;
+        }
+        Role::Command => command(&server, lines, writer).await,
+    }
+}
+
+/// Hears who has connected and answers; nothing if it is nobody who may give orders.
+pub(crate) async fn greet(stream: LocalStream) -> Option<(Role, Reader, Writer)> {
     if let Some(process) = stream.client_process()
         && tidegate_host::is_of_child(process)
     {
@@ -57,7 +71,7 @@ async fn session(server: Arc<Server>, stream: LocalStream, number: u64) {
             process,
             "refused a control connection of a process that an app has started: apps give no orders"
         );
-        return;
+        return None;
     }
     let (reader, mut writer) = tokio::io::split(stream);
     // All that a command says is as short.
@@ -66,11 +80,11 @@ async fn session(server: Arc<Server>, stream: LocalStream, number: u64) {
     let Ok(Ok(Some(ToServer::Hello { protocol, version, role }))) = hello else {
         // An app server that starts only asks whether somebody listens, and says nothing.
         tracing::debug!("a control connection ended before its hello");
-        return;
+        return None;
     };
     let answer = FromServer::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() };
     if !write(&mut writer, &answer).await {
-        return;
+        return None;
     }
     if protocol != PROTOCOL {
         tracing::error!(
@@ -78,15 +92,9 @@ async fn session(server: Arc<Server>, stream: LocalStream, number: u64) {
             version,
             "refused a peer that speaks protocol {protocol} instead of {PROTOCOL}: install both from one release"
         );
-        return;
+        return None;
     }
-    match role {
-        Role::Proxy => {
-            lines.allow(MAX_LINE);
-            proxy(&server, lines, writer, number).await;
-        }
-        Role::Command => command(&server, lines, writer).await,
-    }
+    Some((role, lines, writer))
 }
 
 async fn proxy(server: &Arc<Server>, lines: Reader, writer: Writer, number: u64) {
@@ -185,8 +193,8 @@ async fn command(server: &Arc<Server>, mut lines: Reader, mut writer: Writer) {
                 }
                 FromServer::Status(status(server))
             }
-            ToServer::CheckImports => match imports(server, &mut writer).await {
-                Some(good) => FromServer::Imported { account: tidegate_host::machine::own_account(), good },
+            ToServer::CheckImports => match imports(&server.file, &server.ground.program, &mut writer).await {
+                Some(answer) => answer,
                 None => return,
             },
             ToServer::Maintenance(order) => FromServer::Done { error: maintenance(server, order).await.err() },
@@ -210,11 +218,11 @@ async fn inspect(server: &Server, writer: &mut Writer, stacks: bool) -> bool {
     true
 }
 
-/// Imports the apps of the site file as it is now, beside the workers that serve, and says how it went. Nothing if the
-/// command has gone.
-async fn imports(server: &Server, writer: &mut Writer) -> Option<bool> {
-    let (reports, good) = match tidegate_site::load_as(&server.file, tidegate_site::Reader::AppServer) {
-        Ok(site) => check_imports(&site, &server.ground.program).await,
+/// Imports the apps of the site file as it is now, beside the workers that serve, and says how it went; returns the end of the
+/// answer. Nothing if the command has gone.
+pub(crate) async fn imports(file: &Path, program: &WorkerProgram, writer: &mut Writer) -> Option<FromServer> {
+    let (reports, good) = match tidegate_site::load_as(file, tidegate_site::Reader::AppServer) {
+        Ok(site) => check_imports(&site, program).await,
         Err(error) => (vec![error.to_string()], false),
     };
     for text in reports {
@@ -222,7 +230,7 @@ async fn imports(server: &Server, writer: &mut Writer) -> Option<bool> {
             return None;
         }
     }
-    Some(good)
+    Some(FromServer::Imported { account: tidegate_host::machine::own_account(), good })
 }
 
 /// Closes or opens hosts. Whoever asked may rely on it when told that it is done.
@@ -261,7 +269,7 @@ async fn reload(server: &Arc<Server>, writer: &mut Writer) -> Option<String> {
     result.err().map(|error| error.in_full())
 }
 
-async fn write(writer: &mut Writer, message: &FromServer) -> bool {
+pub(crate) async fn write(writer: &mut Writer, message: &FromServer) -> bool {
     match time::timeout(WRITE_TIMEOUT, Lines::write(writer, message)).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {

@@ -19,6 +19,7 @@
 //! | `channel` | the worker channel's listener |
 //! | `python` | finds an app's interpreter |
 //! | `check` | `--check-imports` |
+//! | `errand` | a start of the service that does that, reports and stops |
 
 mod backoff;
 mod board;
@@ -27,6 +28,7 @@ mod check;
 mod complaint;
 mod control;
 mod end;
+pub mod errand;
 mod inspect;
 mod launch;
 mod ledger;

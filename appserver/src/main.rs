@@ -1,14 +1,15 @@
 //! `tidegate-appserver`: arguments, site file, log, then [`tidegate_appserver::run`]. Exit
 //! codes: 0 good, 1 failure, 2 wrong command line, 78 bad configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use tidegate_appserver::{PROCESS, WorkerProgram, check_imports, run};
-use tidegate_host::{Event, Signal, Signals};
+use tidegate_appserver::{PROCESS, WorkerProgram, check_imports, errand, run};
+use tidegate_contract::Errand;
+use tidegate_host::{Endpoint, Event, Signal, Signals};
 use tidegate_site::Site;
 use tokio::sync::mpsc;
 
@@ -60,6 +61,15 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: &Arguments) -> u8 {
+    let asked = tidegate_host::start_arguments();
+    if let Some(errand) = Errand::among(asked.iter().map(String::as_str)) {
+        let outcome = errand.map_err(anyhow::Error::from).and_then(|errand| run_errand(arguments, errand));
+        if let Err(error) = outcome {
+            tidegate_host::report_event(Event::Failed, &format!("not started: {error:#}"));
+        }
+        // The service manager starts what fails again, and then it would serve.
+        return 0;
+    }
     let site = match tidegate_site::load_as(&arguments.config, tidegate_site::Reader::AppServer) {
         Ok(site) => site,
         Err(error) => {
@@ -82,11 +92,26 @@ fn serve(arguments: &Arguments) -> u8 {
     }
 }
 
-fn start(arguments: &Arguments, site: Site) -> anyhow::Result<bool> {
+/// Imports the apps and reports instead of serving.
+fn run_errand(arguments: &Arguments, errand: Errand) -> anyhow::Result<()> {
+    let program = worker_program()?;
+    // A pipe, which is in no directory: no other system passes arguments on to a service.
+    let endpoint = Endpoint::local(Path::new(""), &errand.endpoint_name());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        errand::run(&endpoint, &arguments.config, &program, listen(false)?).await.map_err(anyhow::Error::from)
+    })
+}
+
+fn worker_program() -> anyhow::Result<WorkerProgram> {
     let names = tidegate_host::worker_library_names();
     let library = tidegate_host::beside_executable(names)
         .with_context(|| format!("found no worker library beside this program: looked for {}", names.join(", ")))?;
-    let mut program = WorkerProgram::new(library);
+    Ok(WorkerProgram::new(library))
+}
+
+fn start(arguments: &Arguments, site: Site) -> anyhow::Result<bool> {
+    let mut program = worker_program()?;
     program.development = arguments.development;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -334,14 +334,27 @@ function Set-SelftestCertificate {
 function Test-Installation {
     [CmdletBinding()]
     param()
+    $since = Get-Date
     Test-Expectation -Area 'check' -Tried 'tidegate check on a new site' -Expected 'exit code 0' -Find {
         $checked = Invoke-Tidegate -Argument @('--config', $config, 'check')
         "code $($checked.Code) $($checked.Text)"
     } -Holds { param($found) $found -like 'code 0 *' }
-    Test-Expectation -Area 'services' -Tried 'service install --start' -Expected 'exit code 0, without warnings' -Find {
-        $installed = Invoke-Tidegate -Argument @('--config', $config, 'service', 'install', '--start', '--name', $name)
+    Test-Expectation -Area 'services' -Tried 'service install' -Expected 'exit code 0, without warnings' -Find {
+        $installed = Invoke-Tidegate -Argument @('--config', $config, 'service', 'install', '--name', $name)
         "code $($installed.Code) $($installed.Text)"
     } -Holds { param($found) $found -like 'code 0 *' -and $found -notlike '*warning:*' }
+    Test-Expectation -Area 'doctor' -Tried 'tidegate doctor before the first start' -Expected "apps imported as NT SERVICE\$($services[1]), which has stopped again" -Find {
+        $text = (Invoke-Tidegate -Argument @('--config', $config, 'doctor', '--name', $name)).Text
+        "$text state: $((Get-Service -Name $services[1]).Status)"
+    } -Holds { param($found) $found -match "imported as NT SERVICE\\$($services[1]), the service's account" -and $found -match 'state: Stopped' }
+    Test-Expectation -Area 'event log' -Tried 'events of a start that only imports' -Expected 'none' -Find {
+        $filter = @{ LogName = 'Application'; ProviderName = $services[1]; StartTime = $since }
+        "events: $(@(Get-WinEvent -FilterHashtable $filter -ErrorAction SilentlyContinue).Count)"
+    } -Holds { param($found) $found -eq 'events: 0' }
+    Test-Expectation -Area 'services' -Tried 'service start' -Expected 'exit code 0' -Find {
+        $started = Invoke-Tidegate -Argument @('--config', $config, 'service', 'start', '--name', $name)
+        "code $($started.Code) $($started.Text)"
+    } -Holds { param($found) $found -like 'code 0 *' }
     foreach ($service in $services) {
         Test-Expectation -Area 'accounts' -Tried "account of $service" -Expected "NT SERVICE\$service" -Find {
             (Get-CimInstance -ClassName Win32_Service -Filter "Name='$service'").StartName

@@ -133,6 +133,78 @@ async fn all_services_of_the_installation_are_stopped_and_those_that_ran_started
     drop(installed);
 }
 
+/// An administrator looks before the first start.
+#[cfg(windows)]
+#[tokio::test]
+async fn doctor_imports_the_apps_under_the_account_of_services_that_were_never_started() {
+    use tidegate_host::ServiceState;
+    use tidegate_tests::process;
+    use tidegate_tests::wait::eventually;
+
+    let _alone = ALONE.lock().await;
+    // Each import leaves the number of its process.
+    let app = |more: &str| {
+        format!(
+            "import os, pathlib\npathlib.Path(__file__).with_name('pids').open('a').write(f'{{os.getpid()}}\\n')\n{more}\n\
+             def app(environ, start_response):\n    return []\n"
+        )
+    };
+    let site = Site::new("before").file("before.py", app("import no_such_module")).app("shop", "before:app", &[]);
+    site.write();
+    let set = format!("Tb{}", std::process::id());
+    let installed = Installed(set.clone());
+    let command = async |arguments: &[&str]| {
+        let finished = site.tidegate(&[arguments, &["--name", &set]].concat()).await;
+        println!("{arguments:?}: {finished:?}");
+        finished
+    };
+    let at_rest = || {
+        for part in ["appserver", "proxy"] {
+            let name = tidegate_host::service_name(&set, part);
+            assert_eq!(tidegate_host::service_state(&name).unwrap(), ServiceState::Stopped, "{name}");
+            assert_eq!(tidegate_host::restart_delay(&name).unwrap(), None, "{name}");
+        }
+    };
+    assert_eq!(command(&["service", "install"]).await.code, 0);
+
+    let broken = command(&["doctor"]).await.stdout;
+    let said = broken.split("problem apps").nth(1).unwrap_or_else(|| panic!("{broken}"));
+    assert!(said.contains("cannot be imported as ") && said.contains(", the service's account"), "{broken}");
+    assert!(said.contains("No module named 'no_such_module'") && said.contains("install no_such_module"), "{broken}");
+    at_rest();
+
+    site.put("before.py", app(""));
+    let repaired = command(&["doctor"]).await.stdout;
+    let said = repaired.split("ok      apps").nth(1).unwrap_or_else(|| panic!("{repaired}"));
+    assert!(said.contains("imported as ") && said.contains(", the service's account"), "{repaired}");
+    assert!(said.contains("shop: ok"), "{repaired}");
+    assert!(!repaired.contains("was not tried"), "{repaired}");
+    at_rest();
+    let status = command(&["service", "status"]).await;
+    assert_eq!((status.code, status.stdout.matches("stopped").count()), (1, 2), "{status:?}");
+    // Once for each look, and by nobody else.
+    let pids: Vec<u32> =
+        std::fs::read_to_string(site.path("pids")).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(pids.len(), 2, "{pids:?}");
+    eventually("no worker is left", async || pids.iter().all(|pid| !process::is_alive(*pid)).then_some(())).await;
+
+    // Without its errand's name nothing is done, and the site is not served either.
+    let server = tidegate_host::service_name(&set, "appserver");
+    tidegate_host::start_service_with(&server, &["--check-imports=nonsense".to_owned()]).unwrap();
+    let ended = async || (tidegate_host::service_state(&server).unwrap() == ServiceState::Stopped).then_some(());
+    eventually("the service has stopped by itself", ended).await;
+    // With one that nobody comes for it can be stopped.
+    tidegate_host::start_service_with(&server, &["--check-imports=0123456789abcdef".to_owned()]).unwrap();
+    let runs = async || matches!(tidegate_host::service_state(&server), Ok(ServiceState::Running { .. })).then_some(());
+    eventually("the service runs for its errand", runs).await;
+    let busy = command(&["doctor"]).await.stdout;
+    assert!(busy.contains("was not tried") && busy.contains("no app server answers"), "{busy}");
+    tidegate_host::stop_service(&server).unwrap();
+    eventually("the service was stopped", ended).await;
+    at_rest();
+    drop(installed);
+}
+
 /// The job object of the app server holds its workers, also where the service control manager is its parent.
 #[cfg(windows)]
 #[tokio::test]

@@ -33,6 +33,10 @@ if mode["mode"] == "check":
     if behaviour == "import_error":
         print(json.dumps({"type": "import_failed", "error": "E: x", "traceback": "Traceback\nE: x"}))
         sys.exit(1)
+    if behaviour == "hang":
+        with open("pids", "a") as pids:
+            pids.write(f"{os.getpid()}\n")
+        time.sleep(600)
     print(json.dumps({"type": "ready"}))
     sys.exit(0)
 

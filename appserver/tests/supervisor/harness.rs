@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidegate_appserver::{RunError, WorkerProgram};
 use tidegate_contract::{AppState, FromServer, Lines, PROTOCOL, PoolState, Role, ToServer, WorkerPhase, WorkerState};
-use tidegate_host::{LocalStream, Signal};
+use tidegate_host::{Endpoint, LocalStream, Signal};
 use tidegate_site::Site;
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
@@ -124,26 +124,12 @@ impl RunningServer {
     }
 
     pub(crate) async fn connect(&self, role: Role) -> Peer {
-        let mut peer = self.open().await;
-        peer.say(&ToServer::Hello { protocol: PROTOCOL, version: "test".to_owned(), role }).await;
-        assert!(matches!(peer.hear().await, Some(FromServer::Hello { protocol: PROTOCOL, .. })));
-        peer
+        self.open().await.greeted(role).await
     }
 
     /// A connection that has said nothing yet.
     pub(crate) async fn open(&self) -> Peer {
-        let endpoint = self.site.control_endpoint();
-        let connect = async {
-            loop {
-                // The server may not have bound it yet.
-                match tidegate_host::connect(&endpoint, Instant::now() + PATIENCE).await {
-                    Ok(stream) => return stream,
-                    Err(_) => tokio::task::yield_now().await,
-                }
-            }
-        };
-        let (reader, writer) = tokio::io::split(soon("the control endpoint", connect).await);
-        Peer { lines: Lines::new(reader), writer, pool: PoolState::default() }
+        Peer::open(&self.site.control_endpoint()).await
     }
 
     pub(crate) async fn finish(self) -> Result<(), RunError> {
@@ -173,6 +159,27 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// A connection that has said nothing yet.
+    pub(crate) async fn open(endpoint: &Endpoint) -> Self {
+        let connect = async {
+            loop {
+                // The server may not have bound it yet.
+                match tidegate_host::connect(endpoint, Instant::now() + PATIENCE).await {
+                    Ok(stream) => return stream,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let (reader, writer) = tokio::io::split(soon("the endpoint", connect).await);
+        Self { lines: Lines::new(reader), writer, pool: PoolState::default() }
+    }
+
+    pub(crate) async fn greeted(mut self, role: Role) -> Self {
+        self.say(&ToServer::Hello { protocol: PROTOCOL, version: "test".to_owned(), role }).await;
+        assert!(matches!(self.hear().await, Some(FromServer::Hello { protocol: PROTOCOL, .. })));
+        self
+    }
+
     pub(crate) async fn say(&mut self, message: &ToServer) {
         Lines::write(&mut self.writer, message).await.unwrap();
     }

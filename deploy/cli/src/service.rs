@@ -23,7 +23,7 @@ use crate::args;
 use crate::failure::Failure;
 use crate::style::Style;
 
-use advice::failed;
+pub(crate) use advice::failed;
 pub(crate) use pair::{PARTS, Pair, site_file};
 
 /// Between two looks at a service that starts or stops.

@@ -10,10 +10,12 @@
 //! - `message`, `lines`: the control channels, and their framing
 //! - `pool`, `report`, `inspect`, `maintenance`: what their messages tell
 //! - `launch`: what a worker is started with
+//! - `errand`: what a start of the app server's service may be asked for instead of serving
 
 mod cause;
 mod client;
 mod dispatch;
+mod errand;
 mod inspect;
 mod launch;
 mod lines;
@@ -25,6 +27,7 @@ mod report;
 pub use cause::Cause;
 pub use client::ClientCertificate;
 pub use dispatch::{Dispatch, DispatchError, INTERNAL_HEADER, Outcome, push_address};
+pub use errand::{Errand, ErrandError};
 pub use inspect::{Frame, InFlight, InspectReport, Inspection, WorkerReport};
 pub use launch::{LAUNCH_VARIABLE, Launch, Mode};
 pub use lines::{LineError, Lines, MAX_LINE};

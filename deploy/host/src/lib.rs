@@ -26,8 +26,8 @@
 //! | `access::{describe, protect, take, ids, is_system, is_own_administrator, is_everybody, is_administrative, is_ordinary, is_owners_own_group, way}` | who may use a file |
 //! | `directories::{is_shared, is_home, is_below_shared_data}` | directories that are no program's own |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
-//! | `service::{install, remove, start, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, obstacle, check_account, journal_command}` | services, for the command |
-//! | `service::{run, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
+//! | `service::{install, remove, start, start_with, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, obstacle, check_account, journal_command}` | services, for the command |
+//! | `service::{run, start_arguments, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
 //! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, code_page, clock, firewall, defender, command_as, may_use, protect_command, grant_command}` | what `tidegate doctor` asks |
 //! | `trust`, `trusted` | accounts that may connect to our local sockets |
 //! | `DISK_THREAD_IDLE` | how long a thread without work stays |
@@ -84,8 +84,8 @@ pub use service::{
     Installed, NotInstalled, Obstacle, Progress, Service, ServiceSettings, ServiceState, Start, StartType,
     check_service_account, install_services, journal_command, obstacle, reload_service, remember_services,
     remembered_services, remove_service, report_event, restart_delay, restart_services, run_as_service,
-    service_account, service_name, service_settings, service_state, services_of, start_service, stderr_leads_nowhere,
-    stop_service, tell_service_manager, usual_service_account,
+    service_account, service_name, service_settings, service_state, services_of, start_arguments, start_service,
+    start_service_with, stderr_leads_nowhere, stop_service, tell_service_manager, usual_service_account,
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use spawn::{MemoryLimit, Output, Spawn, Stdin};

@@ -162,6 +162,8 @@ pub struct ServiceSettings {
 pub enum Progress {
     /// It serves.
     Serving,
+    /// It does what this one start was asked for, and serves nobody: no event tells of it.
+    Apart,
     /// It finishes what it has begun.
     Stopping,
 }
@@ -214,6 +216,17 @@ pub fn remove_service(name: &str) -> io::Result<()> {
 /// Asks the system to start a service; it may still be starting when this returns.
 pub fn start_service(name: &str) -> io::Result<()> {
     sys::service::start(name)
+}
+
+/// Starts a service for what these arguments ask of its program, this once. `Unsupported` where the service manager passes none
+/// on (systemd).
+pub fn start_service_with(name: &str, arguments: &[String]) -> io::Result<()> {
+    sys::service::start_with(name, arguments)
+}
+
+/// What this start of a service was asked for, beside what it was installed with; nothing in any other process.
+pub fn start_arguments() -> Vec<String> {
+    sys::service::start_arguments()
 }
 
 /// Asks a service to stop; it may still be stopping when this returns.

@@ -1,5 +1,8 @@
 //! Whether the apps can be imported, under the account that the site's service has: the running app server does it
-//! itself, or root does it in that account's name. Says under which account it was, and which one was not tried.
+//! itself, root does it in that account's name, or a service that does not run is started for that alone. Says under which
+//! account it was, and which one was not tried.
+
+mod errand;
 
 use std::time::Duration;
 
@@ -7,14 +10,18 @@ use tidegate_host::{Output, Spawn};
 use tidegate_site::Site;
 use tokio::io::AsyncReadExt as _;
 
-use super::services::Services;
+use self::errand::Untried;
+use super::services::{Services, is_almighty};
 use crate::code;
 use crate::control::Control;
 use crate::failure::Failure;
 use crate::finding::{Report, Verdict};
+use crate::service::Pair;
 use crate::up::program;
 
 const TOPIC: &str = "apps";
+/// Whose account it was.
+const OF_SERVICE: &str = "the service's account";
 
 /// To reach an app server that has just answered.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -29,7 +36,13 @@ struct Outcome {
 }
 
 /// Imports them.
-pub(super) async fn look(site: &Site, services: &Services, runs: bool, report: &mut Report) -> Result<(), Failure> {
+pub(super) async fn look(
+    site: &Site,
+    services: &Services,
+    pair: &Pair,
+    runs: bool,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let patience = site.apps.iter().map(|app| app.start_timeout).max().unwrap_or_default() + MARGIN;
     if runs {
         match of_running(site, patience).await {
@@ -44,29 +57,40 @@ pub(super) async fn look(site: &Site, services: &Services, runs: bool, report: &
     }
     let own = tidegate_host::machine::own_account();
     let server = program("tidegate-appserver")?;
-    let wanted = services.server.as_ref().map(|settings| settings.account.as_str());
+    let wanted = services.server.as_ref().filter(|settings| !settings.account.eq_ignore_ascii_case(&own));
     let mut spawn = Spawn::new(&server);
     let mut account = own.clone();
     let mut whose = "this command's account";
-    if let Some(wanted) = wanted.filter(|wanted| !wanted.eq_ignore_ascii_case(&own)) {
-        match tidegate_host::machine::command_as(wanted, &server) {
-            Some((program, arguments)) => {
-                spawn = Spawn::new(program);
-                spawn.arguments = arguments;
-                wanted.clone_into(&mut account);
-                whose = "the service's account";
+    let refused = code::import_refused(site);
+    if let Some(settings) = wanted {
+        let wanted = &settings.account;
+        if let Some((program, arguments)) = tidegate_host::machine::command_as(wanted, &server) {
+            spawn = Spawn::new(program);
+            spawn.arguments = arguments;
+            wanted.clone_into(&mut account);
+            whose = OF_SERVICE;
+        } else if !(is_almighty(wanted) && refused.is_some()) {
+            match errand::import(site, pair, settings, patience).await {
+                Ok(outcome) => {
+                    show(site, &outcome, OF_SERVICE, report);
+                    return Ok(());
+                }
+                Err(Untried::Left { text, next }) => {
+                    report.warning(TOPIC, format_args!("the service's account {wanted} was not tried: {text}"), next);
+                }
+                Err(Untried::Failed { text, next }) => {
+                    report.problem(
+                        TOPIC,
+                        format_args!("not imported under the service's account {wanted}: {text}"),
+                        next,
+                    );
+                }
             }
-            None => report.warning(
-                TOPIC,
-                format_args!("the service's account {wanted} was not tried: its app server does not run"),
-                "`tidegate service start`, then run this again: the running app server imports under its own account; \
-                 on Linux root can do so at any time",
-            ),
         }
     }
     // Nobody else's rights protect this machine from what it would run.
     if account == own
-        && let Some((text, next)) = code::import_refused(site)
+        && let Some((text, next)) = refused
     {
         report.warning(TOPIC, text, format_args!("{next}; --no-import leaves it out"));
         return Ok(());

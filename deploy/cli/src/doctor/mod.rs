@@ -23,6 +23,7 @@ use self::services::Services;
 use crate::args;
 use crate::failure::{BAD_CONFIGURATION, Failure};
 use crate::finding::{Form, Report, Verdict};
+use crate::service::Pair;
 use crate::style::Style;
 
 /// Runs the command.
@@ -53,7 +54,7 @@ async fn examine(site: &Site, arguments: &args::Doctor, report: &mut Report) -> 
     if arguments.no_import {
         report.unknown("apps", "not imported (--no-import)");
     } else {
-        imports::look(site, &services, running.is_some(), report).await?;
+        imports::look(site, &services, &Pair::of(&arguments.set), running.is_some(), report).await?;
     }
     workers::look(running.as_ref(), report);
     load::look(site, running.as_ref(), report).await;

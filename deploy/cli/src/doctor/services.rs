@@ -15,6 +15,11 @@ const BAD_CONFIGURATION: u32 = 78;
 /// Accounts that may do everything.
 const ALMIGHTY: [&str; 4] = ["root", "LocalSystem", r"NT AUTHORITY\SYSTEM", r".\LocalSystem"];
 
+/// Whether an account may do everything on this machine.
+pub(super) fn is_almighty(account: &str) -> bool {
+    ALMIGHTY.iter().any(|almighty| almighty.eq_ignore_ascii_case(account))
+}
+
 /// The services of this site, as far as they are installed.
 #[derive(Debug, Default)]
 pub(super) struct Services {
@@ -88,7 +93,7 @@ impl ForSite for ServiceSettings {
 
 fn installed(name: &str, settings: &ServiceSettings, report: &mut Report) {
     let ServiceSettings { account, start, command, .. } = settings;
-    if ALMIGHTY.iter().any(|almighty| almighty.eq_ignore_ascii_case(account)) {
+    if is_almighty(account) {
         report.warning(
             TOPIC,
             format_args!("{name} runs as {account}, which may do everything on this machine"),

@@ -62,7 +62,7 @@ pub(crate) fn report_event(_event: Event, _text: &str) {}
 pub(crate) fn tell(progress: Progress) {
     let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let message: &[u8] = match progress {
-        Progress::Serving => b"READY=1",
+        Progress::Serving | Progress::Apart => b"READY=1",
         Progress::Stopping => b"STOPPING=1",
     };
     let address = match address.as_bytes() {
@@ -224,6 +224,15 @@ pub(crate) fn start(name: &str) -> io::Result<()> {
         systemctl(&["start", &socket])?;
     }
     systemctl(&["start", "--no-block", name])
+}
+
+/// Nothing but its own unit says what a service is started with.
+pub(crate) fn start_with(_name: &str, _arguments: &[String]) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "systemd passes no arguments on to a service"))
+}
+
+pub(crate) fn start_arguments() -> Vec<String> {
+    Vec::new()
 }
 
 /// With its socket, or the next client would start it again.

@@ -1,6 +1,5 @@
 //! The service control manager as a command sees it that installs and drives services. How a program runs as one is next door.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -24,7 +23,7 @@ use crate::service::{Installed, Obstacle, Service, ServiceSettings, ServiceState
 use crate::service_rules;
 
 pub(crate) use super::remembered::{remember, remembered};
-pub(crate) use super::service_program::{report_event, run, stderr_leads_nowhere, tell};
+pub(crate) use super::service_program::{report_event, run, start_arguments, stderr_leads_nowhere, tell};
 
 /// Restarts after a failure, then again after the last of these. A web application that cannot start is tried for
 /// ever: its database may come up later.
@@ -181,8 +180,11 @@ pub(crate) fn remove(name: &str) -> io::Result<()> {
 }
 
 pub(crate) fn start(name: &str) -> io::Result<()> {
-    let none: [&OsStr; 0] = [];
-    open(name, ServiceAccess::START)?.start(&none).map_err(|error| about(name, "failed to start", error))
+    start_with(name, &[])
+}
+
+pub(crate) fn start_with(name: &str, arguments: &[String]) -> io::Result<()> {
+    open(name, ServiceAccess::START)?.start(arguments).map_err(|error| about(name, "failed to start", error))
 }
 
 /// One that ends at this moment, or takes no request while it starts or stops, is no failure: the next look tells.

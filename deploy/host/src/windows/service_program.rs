@@ -35,11 +35,12 @@ type Program = Box<dyn FnOnce() -> u8 + Send>;
 
 /// What the entry point, which takes no argument of ours, needs and leaves.
 static RUN: Mutex<Run> =
-    Mutex::new(Run { name: String::new(), program: None, requests: None, reporter: None, code: 1 });
+    Mutex::new(Run { name: String::new(), program: None, asked: Vec::new(), requests: None, reporter: None, code: 1 });
 
 struct Run {
     name: String,
     program: Option<Program>,
+    asked: Vec<String>,
     requests: Option<Arc<Requests>>,
     reporter: Option<Reporter>,
     code: u8,
@@ -77,10 +78,12 @@ pub(crate) fn run(name: &str, program: Program) -> io::Result<u8> {
     }
 }
 
-fn service_main(_arguments: Vec<OsString>) {
+fn service_main(arguments: Vec<OsString>) {
     let requests = Arc::new(Requests::default());
     let (name, program) = {
         let mut run = lock();
+        // The first is the service's name.
+        run.asked = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
         run.requests = Some(Arc::clone(&requests));
         (run.name.clone(), run.program.take())
     };
@@ -217,9 +220,13 @@ pub(crate) fn tell(progress: Progress) {
         report_event(Event::Started, "the service serves");
     }
     report(match progress {
-        Progress::Serving => ScmState::Running,
+        Progress::Serving | Progress::Apart => ScmState::Running,
         Progress::Stopping => ScmState::StopPending,
     });
+}
+
+pub(crate) fn start_arguments() -> Vec<String> {
+    lock().asked.clone()
 }
 
 /// What the manager asks of this process, if it is a service; for the first caller.
