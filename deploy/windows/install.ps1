@@ -14,7 +14,8 @@
 .PARAMETER Name
     Beginning of the services' names, for more than one site on a machine.
 .PARAMETER Account
-    One account for both services, such as DOMAIN\shop$ (docs/gmsa.md). Without it each has a virtual account of its own.
+    One account for both services, such as DOMAIN\shop$ (docs/gmsa.md); the password of one that has one is asked for. Without it
+    each has a virtual account of its own.
 .PARAMETER FirewallPort
     TCP ports that the Windows firewall lets clients in to. Without it no rule is made (docs/firewall.md).
 .EXAMPLE

@@ -135,13 +135,19 @@ function Wait-Until {
 function Invoke-Tidegate {
     [CmdletBinding()]
     param(
-        [Parameter(Mandatory)] [string[]] $Argument
+        [Parameter(Mandatory)] [string[]] $Argument,
+        [string] $Line
     )
     # What a program writes to standard error is no error of PowerShell's.
     $before = $ErrorActionPreference
     $ErrorActionPreference = 'Continue'
     try {
-        $said = & $command @Argument 2>&1 | ForEach-Object -Process { "$_" }
+        if ($Line) {
+            $said = $Line | & $command @Argument 2>&1 | ForEach-Object -Process { "$_" }
+        }
+        else {
+            $said = & $command @Argument 2>&1 | ForEach-Object -Process { "$_" }
+        }
     }
     finally {
         $ErrorActionPreference = $before
@@ -698,6 +704,42 @@ function Test-Crash {
     } -Holds { param($found) $found -eq '200' }
 }
 
+function Test-PasswordAccount {
+    # An ordinary account of this machine, made for this.
+    [CmdletBinding()]
+    param()
+    $secret = "Aa1-$([Guid]::NewGuid().ToString('N'))"
+    $secure = New-Object -TypeName Security.SecureString
+    $secret.ToCharArray() | ForEach-Object -Process { $secure.AppendChar($_) }
+    $null = New-LocalUser -Name $name -Password $secure -PasswordNeverExpires
+    $install = @('--config', $config, 'service', 'install', '--name', $name, '--account', ".\$name", '--password-stdin')
+    try {
+        $null = & icacls.exe $Directory /grant "${name}:(OI)(CI)RX"
+        Test-Expectation -Area 'accounts' -Tried 'service install with a wrong password' -Expected 'an error that says so' -Find {
+            $installed = Invoke-Tidegate -Argument $install -Line 'not the password'
+            "code $($installed.Code) $($installed.Text)"
+        } -Holds { param($found) $found -like 'code 1 *cannot log on*' }
+        Test-Expectation -Area 'accounts' -Tried 'service install with the right one' -Expected 'the right to log on as a service, no warning' -Find {
+            $installed = Invoke-Tidegate -Argument $install -Line $secret
+            "code $($installed.Code) $($installed.Text)"
+        } -Holds { param($found) $found -like 'code 0 *may log on as a service from now on*' -and $found -notlike '*warning:*' }
+        Test-Expectation -Area 'accounts' -Tried 'service install without account and password, and a restart' -Expected "processes of $name, status 200" -Find {
+            $again = Invoke-Tidegate -Argument @('--config', $config, 'service', 'install', '--name', $name)
+            $restarted = Invoke-Tidegate -Argument @('--config', $config, 'service', 'restart', '--name', $name)
+            $owners = $services | ForEach-Object -Process {
+                $process = Get-CimInstance -ClassName Win32_Process -Filter "ProcessId=$(Get-ServiceProcess -Service $_)"
+                (Invoke-CimMethod -InputObject $process -MethodName GetOwner).User
+            }
+            "codes $($again.Code) $($restarted.Code), $($owners -join ' '), status $(Get-Status -Path '/')"
+        } -Holds { param($found) $found -eq "codes 0 0, $name $name, status 200" }
+    }
+    finally {
+        $null = Invoke-Tidegate -Argument @('--config', $config, 'service', 'install', '--name', $name, '--account', 'default')
+        $null = Invoke-Tidegate -Argument @('--config', $config, 'service', 'restart', '--name', $name)
+        Remove-LocalUser -Name $name
+    }
+}
+
 function Test-Stop {
     [CmdletBinding()]
     param()
@@ -819,6 +861,13 @@ try {
         Add-Result @what -Found $_.Exception.Message -Outcome 'FAIL'
     }
     Test-Crash
+    try {
+        Test-PasswordAccount
+    }
+    catch {
+        $what = @{ Area = 'accounts'; Tried = 'making one with a password'; Expected = 'no error' }
+        Add-Result @what -Found $_.Exception.Message -Outcome 'FAIL'
+    }
     Test-Stop
     Test-Squatter -Pipe $controlPipe
     Skip-ByHand

@@ -9,6 +9,7 @@
 //!   `service`: a module for each command
 //! - `control`: the running pair
 //! - `store_key`: who may use the keys of the Windows certificate store
+//! - `password`: one that is typed or comes on standard input
 //! - `finding`, `failure`, `table`, `style`: what commands say
 
 mod args;
@@ -23,6 +24,7 @@ mod hash_password;
 mod init;
 mod logs;
 mod maintenance;
+mod password;
 mod reload;
 mod service;
 mod site_file;

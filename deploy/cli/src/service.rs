@@ -1,6 +1,7 @@
 //! `tidegate service`: installs the pair as services of the system and drives them. What a service is on which system
 //! is known to `tidegate_host` alone.
 
+mod account;
 mod advice;
 mod code;
 mod data;

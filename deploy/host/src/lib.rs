@@ -26,9 +26,10 @@
 //! | `access::{describe, protect, take, ids, is_system, is_own_administrator, is_everybody, is_administrative, is_ordinary, is_owners_own_group, way}` | who may use a file |
 //! | `directories::{is_shared, is_home, is_below_shared_data}` | directories that are no program's own |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
-//! | `service::{install, remove, start, start_with, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, obstacle, check_account, journal_command}` | services, for the command |
+//! | `service::{install, remove, start, start_with, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, obstacle, check_account, try_logon, journal_command}` | services, for the command |
 //! | `service::{run, start_arguments, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
 //! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, code_page, clock, firewall, defender, command_as, may_use, protect_command, grant_command}` | what `tidegate doctor` asks |
+//! | `console::Quiet` | a console that does not show what is typed |
 //! | `trust`, `trusted` | accounts that may connect to our local sockets |
 //! | `DISK_THREAD_IDLE` | how long a thread without work stays |
 //! | `LEAST_IO_THREADS` | threads that wait for sockets, at least |
@@ -37,6 +38,7 @@
 pub mod access;
 pub mod certificate_store;
 mod child;
+mod console;
 mod directories;
 mod endpoint;
 mod event;
@@ -44,6 +46,7 @@ pub mod file;
 mod given;
 mod local;
 pub mod machine;
+mod password;
 mod program;
 #[cfg(any(windows, test))]
 mod requests;
@@ -70,22 +73,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use child::{Child, ChildOutput, Exit, is_of_child};
+pub use console::Quiet;
 pub use directories::{is_below_shared_data, shared_directory};
 pub use endpoint::{Endpoint, EndpointError};
 pub use event::Event;
 pub use file::write_private;
 pub use given::{given_in_vain, given_listener};
 pub use local::{Audience, LocalListener, LocalStream, connect, connect_to_server};
+pub use password::Password;
 pub use program::{
     beside_executable, environment_pythons, find_program, is_same_path, program_name, python_names, venv_python,
     worker_library_names,
 };
 pub use service::{
-    Installed, NotInstalled, Obstacle, Progress, Service, ServiceSettings, ServiceState, Start, StartType,
-    check_service_account, install_services, journal_command, obstacle, reload_service, remember_services,
-    remembered_services, remove_service, report_event, restart_delay, restart_services, run_as_service,
-    service_account, service_name, service_settings, service_state, services_of, start_arguments, start_service,
-    start_service_with, stderr_leads_nowhere, stop_service, tell_service_manager, usual_service_account,
+    Installed, NotInstalled, Obstacle, Progress, Service, ServiceAccount, ServiceSettings, ServiceState, Start,
+    StartType, check_service_account, install_services, journal_command, obstacle, prepare_service_account,
+    reload_service, remember_services, remembered_services, remove_service, report_event, restart_delay,
+    restart_services, run_as_service, service_account, service_name, service_settings, service_state, services_of,
+    start_arguments, start_service, start_service_with, stderr_leads_nowhere, stop_service, tell_service_manager,
+    usual_service_account,
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use spawn::{MemoryLimit, Output, Spawn, Stdin};

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::password::Password;
 use crate::program::is_same_path;
 use crate::sys;
 
@@ -32,6 +33,8 @@ pub struct Service {
     pub arguments: Vec<OsString>,
     /// The account it runs under; none: the one that the system provides for a service of this name.
     pub account: Option<String>,
+    /// The password of that account, for the service manager to keep; none: it has none, or the one that is kept stays.
+    pub password: Option<Password>,
     /// How the system starts it; none: as it does by now, a new one with the system.
     pub start: Option<Start>,
     /// How long it may take to stop.
@@ -48,6 +51,15 @@ pub struct Service {
     pub confined: bool,
     /// What it listens on. The system keeps these open while the service restarts, where it can (Linux).
     pub listeners: Vec<SocketAddr>,
+}
+
+/// An account as the service manager is to have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// Its name.
+    pub name: String,
+    /// Whether the manager needs its password to start a service under it.
+    pub has_password: bool,
 }
 
 /// What became of an installation.
@@ -81,7 +93,7 @@ pub enum Obstacle {
     NoProgram,
     /// The account is unknown.
     NoAccount,
-    /// The account may not run services, or needs a password.
+    /// The account may not run services, or its password is not the one that is kept.
     Logon,
     /// It is disabled.
     Disabled,
@@ -194,8 +206,14 @@ pub fn install_services(services: &[Service], files_only: Option<&Path>) -> Resu
 }
 
 /// The account as the system is to have it, or why it cannot run a service.
-pub fn check_service_account(account: &str) -> Result<String, String> {
+pub fn check_service_account(account: &str) -> Result<ServiceAccount, String> {
     sys::service::check_account(account)
+}
+
+/// Looks whether an account with a password can log on as a service, and gives it the right to if only that is missing. A
+/// wrong password and an administrator's account are errors; what the system does not tell is a warning.
+pub fn prepare_service_account(account: &str, password: &Password) -> io::Result<Installed> {
+    sys::service::try_logon(account, password)
 }
 
 /// What an error of these functions means, if it is one that an operator can do something about.

@@ -45,6 +45,7 @@ fn word(text: &str) -> String {
         "$pfx" | "$passwordFile" => r"C:\ProgramData\shop\shop.pfx".to_owned(),
         "$first" => "0123456789ABCDEF0123456789ABCDEF01234567".to_owned(),
         "$Account" => r"DOMAIN\shop$".to_owned(),
+        "\".\\$name\"" => r".\Tidegate".to_owned(),
         _ => {
             assert!(!text.starts_with('$'), "a variable that this test does not know: {text}");
             text.trim_matches('\'').to_owned()

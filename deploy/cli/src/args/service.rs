@@ -88,11 +88,15 @@ pub(crate) struct ServiceInstall {
     #[arg(long, conflicts_with_all = ["name", "account", "automatic", "delayed", "start", "unit_dir"])]
     pub(crate) all: bool,
 
-    /// The account of both services, such as DOMAIN\shop$ (a managed service account); `default` for the usual ones. Without
-    /// it installed services keep theirs. The usual: on Windows an account of each service's own
+    /// The account of both services: DOMAIN\shop$ (a managed service account), or one with a password, which is asked for
+    /// (DOMAIN\shop, .\shop, shop@domain); `default` for the usual ones. Without it installed services keep theirs. The usual: on Windows an account of each service's own
     /// (NT SERVICE\TidegateProxy), on Linux the user tidegate, made if it is missing.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
+
+    /// The password of --account is the first line of standard input, and is not asked for in the console (Windows).
+    #[arg(long, requires = "account")]
+    pub(crate) password_stdin: bool,
 
     /// Start with the system. New services do; without it and --delayed installed ones keep their start.
     #[arg(long, conflicts_with = "delayed")]

@@ -31,8 +31,9 @@ fn next(obstacle: Obstacle) -> &'static str {
             "name an account that exists with --account, or `--account default` for each service's own"
         }
         Obstacle::Logon => {
-            "its account may not log on as a service, or has a password: give it that right (secpol.msc, Local Policies, User \
-             Rights Assignment), or `tidegate service install --account default`"
+            "its account may not log on as a service, or its password has changed: `tidegate service install --account ACCOUNT` asks for \
+             that again and gives the right to an account with a password; by hand: secpol.msc, Local Policies, User Rights \
+             Assignment"
         }
         Obstacle::Disabled => {
             "it is disabled: `tidegate service install --automatic` lets it start with the system again"

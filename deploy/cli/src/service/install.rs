@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use tidegate_host::{Service, Start};
+use tidegate_host::{Installed, Service, Start};
 use tidegate_site::Site;
 
-use super::pair::{PARTS, Pair};
+use super::pair::Pair;
 use super::writable::Writable;
-use super::{MARGIN, code, failed, places, writable};
+use super::{MARGIN, account, code, failed, places, writable};
 use crate::args;
 use crate::failure::Failure;
 use crate::store_key;
@@ -17,11 +17,17 @@ use crate::up;
 
 /// Installs both services, or changes installed ones.
 pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -> Result<(), Failure> {
-    let accounts = accounts(arguments)?;
-    let services = services(site, arguments, &accounts)?;
+    let accounts = account::both(arguments)?;
+    let mut services = services(site, arguments, &accounts)?;
     // Units that a package brings serve a site on another machine.
     if arguments.unit_dir.is_none() {
         code::refuse_open(site, &accounts, arguments.keep_permissions, style)?;
+    }
+    if let Some((account, password)) = account::password(arguments)? {
+        show(&tidegate_host::prepare_service_account(&account, &password).map_err(account::failed)?, style);
+        for service in &mut services {
+            service.password = Some(password.clone());
+        }
     }
     let installed = tidegate_host::install_services(&services, arguments.unit_dir.as_deref()).map_err(|failure| {
         for line in &failure.done {
@@ -29,12 +35,7 @@ pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -
         }
         failed(failure.error)
     })?;
-    for line in &installed.done {
-        println!("{line}");
-    }
-    for line in &installed.warnings {
-        eprintln!("{} {line}", style.warning("warning:"));
-    }
+    show(&installed, style);
     if arguments.unit_dir.is_none() {
         for line in writable::refused(site, &accounts) {
             eprintln!("{} {line}", style.warning("warning:"));
@@ -51,6 +52,15 @@ pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -
     Ok(())
 }
 
+fn show(installed: &Installed, style: Style) {
+    for line in &installed.done {
+        println!("{line}");
+    }
+    for line in &installed.warnings {
+        eprintln!("{} {line}", style.warning("warning:"));
+    }
+}
+
 /// Brings every pair of this installation up to date. One that cannot be keeps no other from it.
 pub(super) fn all(style: Style) -> Result<(), Failure> {
     let again = |pair: &Pair| {
@@ -63,6 +73,7 @@ pub(super) fn all(style: Style) -> Result<(), Failure> {
             set: args::ServiceSet { name: pair.set.clone() },
             all: true,
             account: None,
+            password_stdin: false,
             automatic: false,
             delayed: false,
             keep_permissions: true,
@@ -73,29 +84,6 @@ pub(super) fn all(style: Style) -> Result<(), Failure> {
     };
     Failure::all(Pair::all()?.iter().filter_map(|pair| again(pair).err()).collect())
 }
-
-/// Under which each service runs: what was asked for, else the account that it has.
-fn accounts(arguments: &args::ServiceInstall) -> Result<places::Accounts, Failure> {
-    let pair = Pair::of(&arguments.set);
-    let of = |part: &str| {
-        let name = pair.name(part);
-        let usual = || tidegate_host::usual_service_account(&name);
-        match arguments.account.as_deref() {
-            Some(DEFAULT) => Ok(usual()),
-            Some(account) => tidegate_host::check_service_account(account)
-                .map_err(|text| Failure::new(text).next("name such an account, or leave --account out")),
-            None if arguments.unit_dir.is_some() => Ok(usual()),
-            None => {
-                let settings = tidegate_host::service_settings(&name).map_err(failed)?;
-                Ok(settings.map_or_else(usual, |settings| settings.account))
-            }
-        }
-    };
-    Ok(places::Accounts { server: of(PARTS[0])?, proxy: of(PARTS[1])? })
-}
-
-/// Stands for the account that each service has where none is chosen.
-const DEFAULT: &str = "default";
 
 /// The site's file, and the set where there may be several: Windows wants titles that differ.
 fn title(what: &str, site: &Site, set: &args::ServiceSet) -> String {
@@ -143,6 +131,7 @@ fn services(
             program: command("tidegate-appserver")?,
             arguments: server_arguments,
             account: Some(accounts.server.clone()),
+            password: None,
             start,
             stop_timeout: site.apps_drain() + MARGIN,
             reload: reload.clone(),
@@ -161,6 +150,7 @@ fn services(
             program: command("tidegate-proxy")?,
             arguments: proxy_arguments,
             account: Some(accounts.proxy.clone()),
+            password: None,
             start,
             stop_timeout: site.limits.drain_timeout + MARGIN,
             reload,

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod certificate_store;
 mod child;
+pub(crate) mod console;
 pub(crate) mod directories;
 mod file;
 mod given;

@@ -8,10 +8,11 @@ use std::ptr;
 use windows_sys::Win32::Foundation::LocalFree;
 use windows_sys::Win32::Security::Authorization::{ConvertSidToStringSidW, ConvertStringSidToSidW};
 use windows_sys::Win32::Security::{
-    CopySid, GetTokenInformation, LookupAccountNameW, LookupAccountSidW, PSID, TOKEN_INFORMATION_CLASS, TOKEN_OWNER,
-    TOKEN_QUERY, TOKEN_USER, TokenOwner, TokenUser,
+    CopySid, GetTokenInformation, LookupAccountNameW, LookupAccountSidW, PSID, SID_NAME_USE, SidTypeUser,
+    TOKEN_INFORMATION_CLASS, TOKEN_OWNER, TOKEN_QUERY, TOKEN_USER, TokenOwner, TokenUser,
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
+use windows_sys::Win32::System::WindowsProgramming::{GetComputerNameW, MAX_COMPUTERNAME_LENGTH};
 
 /// A binary identifier; of u64 for its alignment.
 pub(super) type Sid = [u64; 16];
@@ -54,7 +55,45 @@ pub(super) fn lookup(account: &str) -> io::Result<Sid> {
     if let Some(service) = account.strip_prefix(r"NT SERVICE\") {
         return binary(&service_sid(service));
     }
-    let name = super::file::wide(account);
+    find(account).map(|(sid, _)| sid)
+}
+
+/// A user as `DOMAIN\name`, however it is named. Nobody's group, and not the one account that is always an administrator's.
+pub(super) fn user(account: &str) -> io::Result<String> {
+    let (sid, kind) = find(account)?;
+    let sid: PSID = sid.as_ptr().cast_mut().cast();
+    let refused = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{account} is {what}")));
+    if kind != SidTypeUser {
+        return refused("a group or a machine: expected a user");
+    }
+    // The administrator that every machine and domain is made with, whatever it is called by now.
+    if show(sid)?.ends_with("-500") {
+        return refused("an administrator, and apps would run with all rights: expected an account of their own");
+    }
+    Ok(name(sid).unwrap_or_else(|| named_in_full(account)))
+}
+
+/// An account of this machine with the machine's name: the service manager writes a dot, which nobody else understands.
+pub(super) fn named_in_full(account: &str) -> String {
+    match account.strip_prefix(r".\") {
+        Some(own) if !own.eq_ignore_ascii_case("LocalSystem") => {
+            machine_name().map_or_else(|| own.to_owned(), |machine| format!(r"{machine}\{own}"))
+        }
+        _ => account.to_owned(),
+    }
+}
+
+fn machine_name() -> Option<String> {
+    let mut name = [0_u16; MAX_COMPUTERNAME_LENGTH as usize + 1];
+    let mut length = name.len() as u32;
+    // SAFETY: the buffer is writable and as long as said.
+    let told = unsafe { GetComputerNameW(name.as_mut_ptr(), &mut length) };
+    (told != 0).then(|| String::from_utf16_lossy(name.get(..length as usize).unwrap_or_default()))
+}
+
+/// What account this is, and of what kind.
+fn find(account: &str) -> io::Result<(Sid, SID_NAME_USE)> {
+    let name = super::file::wide(named_in_full(account));
     let mut sid = [0_u64; 16];
     let mut size = size_of_val(&sid) as u32;
     let mut domain = [0_u16; 256];
@@ -76,7 +115,7 @@ pub(super) fn lookup(account: &str) -> io::Result<Sid> {
         let error = io::Error::last_os_error();
         return Err(crate::context(error, format_args!("there is no account {account}")));
     }
-    Ok(sid)
+    Ok((sid, kind))
 }
 
 pub(super) fn binary(text: &str) -> io::Result<Sid> {
@@ -210,6 +249,13 @@ mod tests {
         // Windows' own services have accounts of this kind, whose identifiers are well known.
         let installer = "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464";
         assert_eq!(sid_text(r"NT SERVICE\TrustedInstaller").unwrap(), installer);
+        let own = sid_text(&crate::machine::own_account()).unwrap();
+        assert_eq!(own, own_sid().unwrap());
+        let (_, plain) =
+            crate::machine::own_account().rsplit_once('\\').map(|(d, n)| (d.to_owned(), n.to_owned())).unwrap();
+        assert_eq!(sid_text(&format!(r".\{plain}")).unwrap(), own, "with a dot");
+        assert_eq!(user(&format!(r".\{plain}")).unwrap(), crate::machine::own_account());
+        assert!(user("Administrators").is_err() && user("Everyone").is_err());
         let sid = lookup(r"NT SERVICE\TrustedInstaller").unwrap();
         assert_eq!(show(sid.as_ptr().cast_mut().cast()).unwrap(), installer);
     }

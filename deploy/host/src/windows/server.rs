@@ -54,7 +54,7 @@ fn service_account(process: u32) -> Option<String> {
     if !settings.command.contains(PROGRAM) {
         return None;
     }
-    account::sid_text(settings.account.strip_prefix(r".\").unwrap_or(&settings.account)).ok()
+    account::sid_text(&settings.account).ok()
 }
 
 struct Owner {

@@ -17,11 +17,12 @@ use windows_sys::Win32::System::Services::{
     ControlService, QueryServiceStatus, SERVICE_CONTROL_PARAMCHANGE, SERVICE_STATUS,
 };
 
-use super::{command_line, event_log, service_list, service_program};
+use super::{account, command_line, event_log, logon, service_list, service_program};
 use crate::context;
-use crate::service::{Installed, Obstacle, Service, ServiceSettings, ServiceState, Start, StartType};
+use crate::service::{Installed, Obstacle, Service, ServiceAccount, ServiceSettings, ServiceState, Start, StartType};
 use crate::service_rules;
 
+pub(crate) use super::logon::try_logon;
 pub(crate) use super::remembered::{remember, remembered};
 pub(crate) use super::service_program::{report_event, run, start_arguments, stderr_leads_nowhere, tell};
 
@@ -51,8 +52,12 @@ pub(crate) fn journal_command(_names: &[String]) -> Option<(&'static str, Vec<St
     None
 }
 
-pub(crate) fn check_account(account: &str) -> Result<String, String> {
-    service_rules::account(account)
+pub(crate) fn check_account(account: &str) -> Result<ServiceAccount, String> {
+    let mut checked = service_rules::account(account)?;
+    if checked.has_password {
+        checked.name = account::user(&checked.name).map_err(|error| error.to_string())?;
+    }
+    Ok(checked)
 }
 
 pub(crate) fn obstacle(error: &io::Error) -> Option<Obstacle> {
@@ -107,6 +112,11 @@ fn install_one<'a>(
                 info.start_type =
                     handle.query_config().map_err(|error| about(name, "failed to ask for", error))?.start_type;
             }
+            // Named again without its password, an account would have none.
+            let before = settings(name)?.map(|settings| settings.account);
+            if service.password.is_some() || before.is_some_and(|before| before.eq_ignore_ascii_case(&account)) {
+                info.account_name = None;
+            }
             handle.change_config(&info).map_err(|error| about(name, "failed to change", error))?;
             installed
                 .done
@@ -118,12 +128,20 @@ fn install_one<'a>(
             if error.raw_os_error().map(i32::cast_unsigned) != Some(ERROR_SERVICE_DOES_NOT_EXIST) {
                 return Err(context(error, format_args!("failed to open service {name}")));
             }
+            if service.password.is_some() {
+                // Until both are set together, below.
+                info.account_name = own_account(name).map(Into::into);
+            }
             let new = manager.create_service(&info, access).map_err(|error| about(name, "failed to create", error))?;
             made.push(name);
             installed.done.push(format!("service {name} made, as {account}"));
             (new, Some(service.start.unwrap_or(Start::Automatic)))
         }
     };
+    if let Some(password) = &service.password {
+        logon::set_account(&handle, &account, password)
+            .map_err(|error| context(error, format_args!("failed to set the account of service {name}")))?;
+    }
     let actions = ServiceFailureActions {
         reset_period: ServiceFailureResetPeriod::After(RESET),
         reboot_msg: None,
@@ -247,7 +265,7 @@ pub(crate) fn settings(name: &str) -> io::Result<Option<ServiceSettings>> {
     Ok(Some(ServiceSettings {
         program: PathBuf::from(words.next().unwrap_or_default()),
         arguments: words.collect(),
-        account: config.account_name.unwrap_or_default().to_string_lossy().into_owned(),
+        account: account::named_in_full(&config.account_name.unwrap_or_default().to_string_lossy()),
         start: match config.start_type {
             ServiceStartType::Disabled => StartType::Disabled,
             ServiceStartType::OnDemand => StartType::Manual,
