@@ -374,9 +374,11 @@ async fn an_account_with_a_password_is_installed_with_it_and_kept_without() {
     let expected = || [(); 2].map(|()| Some((own.clone(), false)));
     assert_eq!(accounts(), expected());
     // Neither its name nor its password has to be said again.
-    let (code, text) = install(&["--start"], b"").await;
-    assert!(code == 0 && text.contains(&format!("updated, as {own}")), "{text}");
-    assert_eq!(accounts(), expected());
+    for more in [&["--account", dotted.as_str()][..], &["--start"]] {
+        let (code, text) = install(more, b"").await;
+        assert!(code == 0 && text.contains(&format!("updated, as {own}")), "{more:?}: {text}");
+        assert_eq!(accounts(), expected(), "{more:?}");
+    }
     let server = tidegate_host::service_name(&set, "appserver");
     assert!(matches!(tidegate_host::service_state(&server).unwrap(), ServiceState::Running { .. }));
     let (code, text) = install(&["--account", "default"], b"").await;

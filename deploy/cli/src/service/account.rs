@@ -44,7 +44,9 @@ pub(super) fn password(arguments: &args::ServiceInstall) -> Result<Option<(Strin
             ))
         }
         None => Ok(None),
-        Some(chosen) if !arguments.password_stdin && !stdin().is_terminal() => {
+        // A script that says each time which account it wants, and has no new password for it.
+        Some(chosen) if !is_asked(arguments) && is_kept(&Pair::of(&arguments.set), &chosen.name)? => Ok(None),
+        Some(chosen) if !is_asked(arguments) => {
             Err(Failure::new(format!("{} has a password, and there is no console to ask for it", chosen.name))
                 .next("pipe it into this command with --password-stdin, or run it in a console"))
         }
@@ -53,6 +55,22 @@ pub(super) fn password(arguments: &args::ServiceInstall) -> Result<Option<(Strin
             Ok(Some((chosen.name, password)))
         }
     }
+}
+
+/// Whether there is a password to be had.
+fn is_asked(arguments: &args::ServiceInstall) -> bool {
+    arguments.password_stdin || stdin().is_terminal()
+}
+
+/// Whether both services have this account already, with the password that the service manager keeps.
+fn is_kept(pair: &Pair, account: &str) -> Result<bool, Failure> {
+    for name in pair.names() {
+        let settings = tidegate_host::service_settings(&name).map_err(super::failed)?;
+        if !settings.is_some_and(|settings| settings.account.eq_ignore_ascii_case(account)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn chosen(arguments: &args::ServiceInstall) -> Result<Option<ServiceAccount>, Failure> {
