@@ -15,7 +15,7 @@ use crate::control::{self, Reader, Writer};
 use crate::launch::WorkerProgram;
 
 /// For the command to connect and to ask; it waits for that already.
-const ARRIVAL: Duration = Duration::from_secs(30);
+const ARRIVAL: Duration = Duration::from_secs(60);
 /// For the command to read the answer and go.
 const FAREWELL: Duration = Duration::from_secs(10);
 

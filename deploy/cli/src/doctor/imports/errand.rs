@@ -162,3 +162,30 @@ async fn stopped(name: &str) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_is_refused_tells_of_the_account_or_of_whoever_asked() {
+        let server = ServiceSettings {
+            account: "shop".to_owned(),
+            start: StartType::Automatic,
+            command: String::new(),
+            program: std::env::temp_dir().join("tidegate-appserver"),
+            arguments: Vec::new(),
+        };
+        let of = |kind: io::ErrorKind| match not_started(&server, io::Error::new(kind, "refused")) {
+            Untried::Left { text, next } => (false, text, next),
+            Untried::Failed { text, next } => (true, text, next),
+        };
+        let (is_problem, text, _) = of(io::ErrorKind::PermissionDenied);
+        assert_eq!(is_problem, machine::is_administrator(), "{text}");
+        assert_eq!(is_problem, text.contains("may not run"), "{text}");
+        let (is_problem, text, _) = of(io::ErrorKind::Unsupported);
+        assert!(!is_problem && text.contains("does not run"), "{text}");
+        let (is_problem, text, next) = of(io::ErrorKind::Other);
+        assert!(is_problem && text == "refused" && next.contains("service status"), "{text} {next}");
+    }
+}
