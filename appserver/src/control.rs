@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidegate_contract::{
     FromServer, Lines, MAX_LINE, MaintenanceOrder, MaintenanceState, PROTOCOL, PoolState, Role, StatusReport, ToServer,
 };
-use tidegate_host::{LocalListener, LocalStream};
+use tidegate_host::{Audience, LocalListener, LocalStream};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -64,6 +64,10 @@ async fn session(server: Arc<Server>, stream: LocalStream, number: u64) {
 
 /// Hears who has connected and answers; nothing if it is nobody who may give orders.
 pub(crate) async fn greet(stream: LocalStream) -> Option<(Role, Reader, Writer)> {
+    if let Err(error) = stream.check_client(Audience::Commands) {
+        tracing::warn!("refused a control connection: {error}; the account of apps gives no orders");
+        return None;
+    }
     if let Some(process) = stream.client_process()
         && tidegate_host::is_of_child(process)
     {

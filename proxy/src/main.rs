@@ -36,6 +36,9 @@ struct Arguments {
     /// Seconds that the service was given to finish requests; a reload that wants more warns (used by `tidegate service`)
     #[arg(long, value_name = "SECONDS", requires = "service")]
     stop_limit: Option<u64>,
+    /// The account of the app server, if it has one of its own (used by `tidegate service` on Linux)
+    #[arg(long, value_name = "ACCOUNT")]
+    trust: Vec<String>,
 }
 
 /// Threads that wait for disks. Each keeps some megabytes of buffers; no disk is faster with more of them.
@@ -71,6 +74,11 @@ fn serve(arguments: Arguments) -> u8 {
         let message = format!("cannot open the log file (key log.to): {error}");
         eprintln!("tidegate-proxy: {message}");
         tidegate_host::report_event(Event::Failed, &message);
+        return FAILED;
+    }
+    if let Err(error) = tidegate_host::trust_accounts(&arguments.trust) {
+        error!("--trust: {error}");
+        tidegate_host::report_event(Event::Failed, &format!("--trust: {error}"));
         return FAILED;
     }
     let options = Options { file: arguments.config, stop_on_stdin_end: arguments.stop_on_stdin_eof };

@@ -295,6 +295,8 @@ async fn an_installation_keeps_the_accounts_of_the_one_before_and_two_sets_serve
     for (more, account, trusts) in [
         (&["--account", "LocalService"][..], r"NT AUTHORITY\LocalService".to_owned(), false),
         (&[], r"NT AUTHORITY\LocalService".to_owned(), false),
+        (&["--proxy-account", "default"], format!(r"NT SERVICE\{}Proxy", sets[0]), true),
+        (&[], format!(r"NT SERVICE\{}Proxy", sets[0]), true),
         (&["--account", "default"], format!(r"NT SERVICE\{}Proxy", sets[0]), true),
         (&["--delayed"], format!(r"NT SERVICE\{}Proxy", sets[0]), true),
     ] {
@@ -452,14 +454,15 @@ async fn the_units_are_what_systemd_accepts() {
     let instance = &tidegate_site::load(&site.config()).unwrap().instance;
     let logs =
         format!("ReadWritePaths=\"{}\"", site.path("logs $a").canonicalize().unwrap_or(site.path("logs $a")).display());
-    for line in [
-        "CapabilityBoundingSet=",
-        "ReadWritePaths=\"/var/log\"",
-        &logs,
-        &format!("RuntimeDirectory=tidegate-{}", &instance[..8]),
-    ] {
+    for line in ["CapabilityBoundingSet=", "ReadWritePaths=\"/var/log\"", &logs] {
         assert!(proxy.lines().any(|own| own == line), "{line}: {proxy}");
     }
+    let server = std::fs::read_to_string(units.join("tidegate-appserver.service")).unwrap();
+    let made = format!("RuntimeDirectory=tidegate-{}", &instance[..8]);
+    for line in [&made, "RuntimeDirectoryMode=0700"] {
+        assert!(server.lines().any(|own| own == line), "{line}: {server}");
+    }
+    assert!(finished.stderr.contains("apps can read the proxy's keys"), "{finished:?}");
     // The services of another site have a directory of their own, whatever their account.
     let other = self::site("other units");
     let install = ["service", "install", "--name", "Other", "--unit-dir", &directory, "--account", account.trim()];
@@ -468,8 +471,46 @@ async fn the_units_are_what_systemd_accepts() {
         let unit = std::fs::read_to_string(units.join(name)).unwrap();
         unit.lines().find(|line| line.starts_with("RuntimeDirectory=")).unwrap().to_owned()
     };
-    assert_eq!(of("other-proxy.service"), of("other-appserver.service"));
-    assert_ne!(of("other-proxy.service"), of("tidegate-proxy.service"));
+    assert_ne!(of("other-appserver.service"), of("tidegate-appserver.service"));
+}
+
+/// Read only: the accounts need not be on this machine.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn each_service_has_an_account_of_its_own_unless_one_is_chosen() {
+    let site = site("accounts");
+    let directory = site.path("units");
+    std::fs::create_dir(&directory).unwrap();
+    let target = directory.display().to_string();
+    let units = async |more: &[&str]| {
+        let install = ["service", "install", "--unit-dir", &target];
+        let finished = site.tidegate(&[&install[..], more].concat()).await;
+        assert_eq!(finished.code, 0, "{finished:?}");
+        let of = |part: &str| std::fs::read_to_string(directory.join(format!("tidegate-{part}.service"))).unwrap();
+        ([of("appserver"), of("proxy")], finished.stderr.contains("apps can read the proxy's keys"))
+    };
+    let value = |unit: &str, key: &str| {
+        unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default().to_owned()
+    };
+    for (more, accounts) in [
+        (&[][..], ["tidegate", "tidegate-proxy"]),
+        (&["--account", "shop"], ["shop", "shop"]),
+        (&["--proxy-account", "web"], ["tidegate", "web"]),
+        (&["--account", "shop", "--proxy-account", "default"], ["shop", "tidegate-proxy"]),
+    ] {
+        let ([server, proxy], warned) = units(more).await;
+        assert_eq!([value(&server, "User"), value(&proxy, "User")], accounts, "{more:?}");
+        let [of_server, of_proxy] = accounts;
+        let two = of_server != of_proxy;
+        assert_eq!(warned, !two, "{more:?}");
+        let trusts = |unit: &str, account: &str| unit.contains(&format!("\"--trust\" \"{account}\""));
+        assert_eq!([trusts(&server, of_proxy), trusts(&proxy, of_server)], [two, two], "{more:?}");
+        assert_eq!(value(&proxy, "SupplementaryGroups"), if two { of_server } else { "" }, "{more:?}");
+        assert_eq!(value(&server, "RuntimeDirectoryMode"), if two { "0750" } else { "0700" }, "{more:?}");
+        // Two that make it would take it from each other.
+        assert!(!proxy.contains("RuntimeDirectory=") && !server.contains("SupplementaryGroups="), "{more:?}");
+        assert_eq!(value(&proxy, "ExecReload").starts_with('+'), two, "{more:?}");
+    }
 }
 
 /// The socket that systemd reads is an ordinary one, so this is what systemd sees.

@@ -153,7 +153,8 @@ impl ControlError {
                 "run this command under the account that runs the site, or as administrator; end a process that is not \
                  the site's and listens in its place"
             }
-            Self::Channel(_) | Self::Closed | Self::Silent(_) | Self::Unexpected => "look into the app server's log",
+            Self::Closed => "run this command as administrator (root); if it is, look into the app server's log",
+            Self::Channel(_) | Self::Silent(_) | Self::Unexpected => "look into the app server's log",
         };
         Failure::new(self.to_string()).next(next)
     }

@@ -6,12 +6,14 @@ mod advice;
 mod code;
 mod data;
 mod install;
+pub(crate) mod needs;
 mod pair;
 pub(crate) mod places;
 mod remembered;
 mod start;
 mod status;
 mod stop;
+mod takeover;
 pub(crate) mod writable;
 
 use std::path::Path;

@@ -17,6 +17,8 @@ pub struct Rule {
     pub readers: Vec<String>,
     /// Those that read, write and delete what is in it.
     pub writers: Vec<String>,
+    /// Those that lose what they have of it. Only Unix has to be told: a list of Windows names all that are let in.
+    pub others: Vec<String>,
 }
 
 /// What an entry allows.
@@ -77,8 +79,9 @@ pub struct Changed {
 /// Lets the accounts of `rule` use a file or directory, and what is below it.
 ///
 /// On Windows they are from then on the only ones, beside SYSTEM and Administrators, and a place that is nobody's of them
-/// becomes Administrators'. On Unix others lose every right; owner and group stay. What others may have put in its place, such as a
-/// link, is refused. Says what was changed; nothing if nothing had to be.
+/// becomes Administrators'. On Unix others lose every right; owner and group stay, unless the rule is for one account and keeps
+/// others out: then what is theirs becomes that account's, and what is root's own lets its group read. What others may have put
+/// in its place, such as a link, is refused. Says what was changed; nothing if nothing had to be.
 pub fn protect(path: &Path, rule: &Rule) -> io::Result<Option<Changed>> {
     let before = match describe(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -95,6 +98,11 @@ pub fn protect(path: &Path, rule: &Rule) -> io::Result<Option<Changed>> {
         .map_err(|error| crate::context(error, format_args!("failed to protect {}", path.display())))?;
     let after = describe(path)?;
     Ok((before != after).then_some(Changed { before, after }))
+}
+
+/// Whether [`protect`] gives a file or directory to the one account that the rule is for (Unix).
+pub fn is_handed_over(path: &Path, rule: &Rule) -> io::Result<bool> {
+    sys::access::is_handed_over(path, rule)
 }
 
 /// Who may use a file or directory now.
@@ -121,6 +129,22 @@ impl Access {
                 && !sys::access::is_own_administrator(&owner.id)
         };
         Ok(self.owner.as_ref().filter(is_foreign))
+    }
+
+    /// The entries, and the owner, that belong to accounts which the rule keeps out.
+    pub fn of_others(&self, rule: &Rule) -> io::Result<Vec<String>> {
+        let known = rule.ids()?;
+        let mut others = Vec::new();
+        for account in &rule.others {
+            others.extend(sys::access::ids(account)?.into_iter().filter(|id| !known.contains(id)));
+        }
+        let owner = self.owner.iter().map(|owner| (&owner.id, &owner.account));
+        let entries = self.entries.iter().filter(|entry| entry.rights.read || entry.rights.write);
+        let all = owner.chain(entries.map(|entry| (&entry.id, &entry.account)));
+        let mut found: Vec<String> =
+            all.filter(|(id, _)| others.contains(id)).map(|(_, account)| account.clone()).collect();
+        found.dedup();
+        Ok(found)
     }
 
     /// Whether an entry forbids reading, or writing, to somebody. Of whom that is true is known only when groups are followed.

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `local_endpoint(dir, name)` | where a local socket of that name lives |
 //! | `Listener::{bind, accept}`, `Stream`, `connect` | Unix sockets, named pipes |
-//! | `client_process`, `server_process`, `check_server` | who is at the other end of one |
+//! | `client_process`, `server_process`, `check_client`, `check_server` | who is at the other end of one |
 //! | `prepare_tcp`, `TCP_BACKLOG`, `NO_ADDRESS_FAMILY` | options of a TCP listener before it is bound |
 //! | `port::listening(is_wanted)`, `port::REFUSED` | the process that listens on an address, and what to say of a port that may not be bound |
 //! | `given_listeners()` | listeners that were open before this process started |
@@ -23,14 +23,14 @@
 //! | `kill_own_group` | ends this process and its children |
 //! | `open_within`, `directory_within`, `file_identity`, `is_at`, `create_private`, `create_temporary` | files |
 //! | `certificate_store::{AVAILABLE, list, open, import, grant_key, may_use_key, Key}` | the certificate store of Windows |
-//! | `access::{describe, protect, take, ids, is_system, is_own_administrator, is_everybody, is_administrative, is_ordinary, is_owners_own_group, way}` | who may use a file |
+//! | `access::{describe, protect, take, is_handed_over, ids, is_system, is_own_administrator, is_everybody, is_administrative, is_ordinary, is_owners_own_group, way}` | who may use a file |
 //! | `directories::{is_shared, is_home, is_below_shared_data}` | directories that are no program's own |
 //! | `resident_memory`, `cpu_time`, `raise_file_limit`, `runtime_dir` | figures and places |
-//! | `service::{install, remove, start, start_with, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, obstacle, check_account, try_logon, journal_command}` | services, for the command |
+//! | `service::{install, remove, start, start_with, stop, restart, reload, state, settings, installed, remember, remembered, restart_delay, obstacle, check_account, try_logon, has_outgrown_account, make_account, journal_command}` | services, for the command |
 //! | `service::{run, start_arguments, tell, name, own_account, stderr_leads_nowhere, report_event}` | services, for a program that runs as one |
-//! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, code_page, clock, firewall, defender, command_as, may_use, protect_command, grant_command}` | what `tidegate doctor` asks |
+//! | `machine::{own_account, is_administrator, free_space, file_limit, excluded_ports, code_page, clock, firewall, defender, command_as, may_use, may_pass, protect_command, grant_command}` | what `tidegate doctor` asks |
 //! | `console::Quiet` | a console that does not show what is typed |
-//! | `trust`, `trusted` | accounts that may connect to our local sockets |
+//! | `trust`, `trusted` | accounts that may be at the other end of our local sockets |
 //! | `DISK_THREAD_IDLE` | how long a thread without work stays |
 //! | `LEAST_IO_THREADS` | threads that wait for sockets, at least |
 //! | `is_program`, `PROGRAM_SUFFIX`, `PYTHON_NAMES`, `VENV_PYTHON`, `WORKER_LIBRARY_NAMES` | names |
@@ -87,11 +87,11 @@ pub use program::{
 };
 pub use service::{
     Installed, NotInstalled, Obstacle, Progress, Service, ServiceAccount, ServiceSettings, ServiceState, Start,
-    StartType, check_service_account, install_services, journal_command, obstacle, prepare_service_account,
-    reload_service, remember_services, remembered_services, remove_service, report_event, restart_delay,
-    restart_services, run_as_service, service_account, service_name, service_settings, service_state, services_of,
-    start_arguments, start_service, start_service_with, stderr_leads_nowhere, stop_service, tell_service_manager,
-    usual_service_account,
+    StartType, check_service_account, has_outgrown_account, install_services, journal_command, make_service_account,
+    obstacle, prepare_service_account, reload_service, remember_services, remembered_services, remove_service,
+    report_event, restart_delay, restart_services, run_as_service, service_account, service_name, service_settings,
+    service_state, services_of, start_arguments, start_service, start_service_with, stderr_leads_nowhere, stop_service,
+    tell_service_manager, usual_service_account,
 };
 pub use signal::{Signal, Signals, stdin_end};
 pub use spawn::{MemoryLimit, Output, Spawn, Stdin};
@@ -111,7 +111,7 @@ pub fn disk_thread_idle() -> Duration {
 }
 
 /// Lets other accounts (names, or identifiers of the system's) connect to this process's local sockets, beside its own
-/// and the system's. Counts once, before the first of them listens.
+/// and the system's; on Unix also serve those that this process connects to. Counts once, before the first of them listens.
 pub fn trust_accounts(accounts: &[String]) -> io::Result<()> {
     sys::trust(accounts)
 }

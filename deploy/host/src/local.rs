@@ -32,7 +32,8 @@ enum ListenerKind {
 
 impl LocalListener {
     /// Listens on `endpoint`; within a Tokio runtime. A Unix socket's directory is created with
-    /// access for its owner only, the socket is the owner's only, and it is removed on drop. A
+    /// access for its owner only, the socket is the owner's only, and it is removed on drop; with trusted accounts, which
+    /// have the owner's group, both are the group's as well, but for a socket for workers. A
     /// socket file on which nobody answers is replaced; if somebody answers it is `AddrInUse`. A pipe lets in its audience
     /// alone, from this computer.
     pub fn bind(endpoint: &Endpoint, audience: Audience) -> io::Result<Self> {
@@ -85,6 +86,15 @@ enum StreamKind {
 }
 
 impl LocalStream {
+    /// Of a connection that was accepted: `PermissionDenied` if its user has no business with this audience. Only where proxy
+    /// and app server have an account each on Unix; elsewhere the system lets nobody else in.
+    pub fn check_client(&self, audience: Audience) -> io::Result<()> {
+        match &self.0 {
+            StreamKind::System(stream) => sys::check_client(stream, audience),
+            StreamKind::Tcp(_) => Ok(()),
+        }
+    }
+
     /// Of a connection that was accepted: the process that made it, where the system tells.
     pub fn client_process(&self) -> Option<u32> {
         match &self.0 {

@@ -96,7 +96,18 @@ pub fn defender() -> Option<Defender> {
 /// Whether an account may read a file or directory, or write to it; `None` where that cannot be told for sure. Linux tells
 /// root alone; Windows' lists tell of services' own accounts, and of others what is granted to them by name.
 pub fn may_use(account: &str, path: &Path, write: bool) -> Option<bool> {
-    sys::machine::may_use(account, path, write)
+    sys::machine::may_use(account, None, path, write)
+}
+
+/// The same of a service that has the group of another account, `host`, beside its own (Linux).
+pub fn may_use_as_guest(account: &str, host: &str, path: &Path, write: bool) -> Option<bool> {
+    sys::machine::may_use(account, Some(host).filter(|host| *host != account), path, write)
+}
+
+/// Whether a service that has the group of another account, `host`, beside its own may reach what is in a directory (Linux asks the
+/// kernel as root; on Windows everybody may).
+pub fn may_pass(account: &str, host: &str, directory: &Path) -> bool {
+    sys::machine::may_pass(account, host, directory)
 }
 
 /// The command by which an administrator keeps a file or directory from everybody but those whom the rule names.

@@ -41,12 +41,19 @@ pub struct Service {
     pub stop_timeout: Duration,
     /// The command that makes it load its configuration anew (Linux).
     pub reload: Vec<OsString>,
-    /// Directories that it writes to, made and given to its account if need be.
+    /// Directories that it writes to, made and given to its account if need be. Where several accounts write, they are the last
+    /// service's, and each changes its own files only (Linux).
     pub writable: Vec<PathBuf>,
+    /// Directories below those that have to be there, lest another account makes them first (Linux).
+    pub below: Vec<PathBuf>,
+    /// Its files in directories of the last service, with those whose names go on behind (Linux).
+    pub files: Vec<PathBuf>,
     /// Directories that it writes to and that are not its own: they are there, and stay as they are (Linux).
     pub writable_by_others: Vec<PathBuf>,
-    /// Distinguishes the directory in which it meets the others of its site (Linux).
+    /// Distinguishes the directory in which it meets the others of its site. The first service makes it (Linux).
     pub instance: String,
+    /// The account of the other service of its set, if that is another: it lets that one in, or has its group (Linux).
+    pub other_account: Option<String>,
     /// Whether it needs nothing of the system but its files and its listeners (Linux).
     pub confined: bool,
     /// What it listens on. The system keeps these open while the service restarts, where it can (Linux).
@@ -193,6 +200,16 @@ pub fn service_account(name: &str) -> Option<String> {
 /// The account of a service of this name for which none is chosen.
 pub fn usual_service_account(name: &str) -> String {
     sys::service::usual_account(name)
+}
+
+/// Whether a service has an account that versions before gave to every service, and nobody chose it (Linux).
+pub fn has_outgrown_account(name: &str) -> bool {
+    sys::service::has_outgrown_account(name)
+}
+
+/// Makes an account if it is the usual one of a service and missing (Linux). Whether it was made.
+pub fn make_service_account(account: &str) -> io::Result<bool> {
+    sys::service::make_account(account)
 }
 
 /// Installs services, or changes installed ones. With `files_only` nothing but their files are written, into

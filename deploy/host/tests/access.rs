@@ -60,7 +60,7 @@ fn an_account_that_cannot_read_is_missing_and_one_that_does_not_exist_is_an_erro
     let key = scratch.0.join("shop.key");
     std::fs::write(&key, "secret").unwrap();
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
-    let rule = |account: &str| Rule { readers: vec![account.to_owned()], writers: Vec::new() };
+    let rule = |account: &str| Rule { readers: vec![account.to_owned()], ..Rule::default() };
     let described = access::describe(&key).unwrap();
     assert_eq!(described.missing(&rule("nobody")).unwrap(), ["nobody"]);
     // Root reads everything.
@@ -72,9 +72,9 @@ fn an_account_that_cannot_read_is_missing_and_one_that_does_not_exist_is_an_erro
 #[test]
 fn a_list_names_the_accounts_of_services_that_do_not_exist_yet() {
     let scratch = Scratch::new();
-    let rule = Rule { readers: vec![r"NT SERVICE\TidegateProxy".to_owned()], writers: Vec::new() };
+    let rule = Rule { readers: vec![r"NT SERVICE\TidegateProxy".to_owned()], ..Rule::default() };
     access::protect(&scratch.0, &rule).unwrap();
     println!("{:#?}", access::describe(&scratch.0).unwrap());
-    let nobody = Rule { readers: vec!["no such account here".to_owned()], writers: Vec::new() };
+    let nobody = Rule { readers: vec!["no such account here".to_owned()], ..Rule::default() };
     assert!(access::protect(&scratch.0, &nobody).is_err());
 }

@@ -57,7 +57,10 @@ impl Systemd {
         let units = site.path("units");
         std::fs::create_dir(&units).unwrap();
         let directory = units.display().to_string();
-        let finished = site.tidegate(&["service", "install", "--unit-dir", &directory]).await;
+        // Both programs are this user's here.
+        let account = tidegate_host::machine::own_account();
+        let install = ["service", "install", "--unit-dir", &directory, "--account", &account];
+        let finished = site.tidegate(&install).await;
         assert_eq!(finished.code, 0, "{finished:?}");
         let notify_path = std::env::temp_dir().join(format!("tgs{}-{}", std::process::id(), addresses[0].port()));
         let notify = UnixDatagram::bind(&notify_path).unwrap();

@@ -68,6 +68,10 @@ async fn accept(
         };
         match accepted {
             Ok(stream) => {
+                if let Err(error) = stream.check_client(Audience::Proxy) {
+                    log::line(&format!("refused a connection: {error}"));
+                    continue;
+                }
                 tokio::spawn(serve(shared, stream, stop.clone(), alive.clone()));
             }
             Err(error) => {

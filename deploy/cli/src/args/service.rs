@@ -85,14 +85,20 @@ pub(crate) struct ServiceInstall {
 
     /// Bring every pair that runs the programs of this installation up to date, each for the site file, the account and the
     /// start that it has; permissions stay as they are. For packages, after an upgrade.
-    #[arg(long, conflicts_with_all = ["name", "account", "automatic", "delayed", "start", "unit_dir"])]
+    #[arg(long, conflicts_with_all = ["name", "account", "proxy_account", "automatic", "delayed", "start", "unit_dir"])]
     pub(crate) all: bool,
 
     /// The account of both services: DOMAIN\shop$ (a managed service account), or one with a password, which is asked for
-    /// (DOMAIN\shop, .\shop, shop@domain); `default` for the usual ones. Without it installed services keep theirs. The usual: on Windows an account of each service's own
-    /// (NT SERVICE\TidegateProxy), on Linux the user tidegate, made if it is missing.
+    /// (DOMAIN\shop, .\shop, shop@domain); `default` for the usual ones. Without it installed services keep theirs. The usual:
+    /// on Windows an account of each service's own (NT SERVICE\TidegateProxy), on Linux the users tidegate (app server and
+    /// apps) and tidegate-proxy, made if they are missing.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
+
+    /// The account of the proxy alone, one without a password; `default` for its usual one. With --account that is for the
+    /// app server and the apps, which then cannot read the proxy's keys.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) proxy_account: Option<String>,
 
     /// The password of --account is the first line of standard input, and is not asked for in the console (Windows).
     #[arg(long, requires = "account")]

@@ -10,39 +10,47 @@ use std::path::Path;
 use tidegate_host::access::Rule;
 use tidegate_host::certificate_store::{self, StoreName};
 use tidegate_host::{By, machine};
-use tidegate_site::{Reader, Secret, Site, Target};
+use tidegate_site::{Reader, Secret, Site};
 use time::OffsetDateTime;
 
 use super::services::Services;
 use crate::code;
 use crate::finding::Report;
+use crate::service::needs;
 use crate::service::places::Accounts;
 use crate::service::writable::{self, Writable};
 use crate::store_key::{self, Named};
 
 const TOPIC: &str = "rights";
 
+/// Whether an account may read a place, or write to it, if that can be told.
+trait MayUse: Fn(&str, &Path, bool) -> Option<bool> {}
+impl<F: Fn(&str, &Path, bool) -> Option<bool>> MayUse for F {}
+
 /// Looks at them.
 pub(super) fn look(site: &Site, services: &Services, report: &mut Report) {
     let server = services.server.as_ref().map(|settings| settings.account.as_str());
     let proxy = services.proxy.as_ref().map(|settings| settings.account.as_str());
-    match (server, proxy) {
-        (Some(server), Some(proxy)) => {
-            let accounts = Accounts { server: server.to_owned(), proxy: proxy.to_owned() };
-            kept::look(site, &accounts, report);
-        }
-        _ => open_secrets(site, server, proxy, report),
+    let accounts =
+        server.zip(proxy).map(|(server, proxy)| Accounts { server: server.to_owned(), proxy: proxy.to_owned() });
+    match &accounts {
+        Some(accounts) => kept::look(site, accounts, report),
+        None => open_secrets(site, server, proxy, report),
     }
+    let may_use = |account: &str, path: &Path, write: bool| match &accounts {
+        Some(accounts) => accounts.may_use(account, path, write),
+        None => machine::may_use(account, path, write),
+    };
     open_code(site, &[server, proxy], services.any(), report);
     let code = code::needed(site);
-    let mut of_server = of_server(site);
+    let mut of_server = needs::of_server(site);
     for path in &code {
         of_server.entry(path).or_insert(false);
     }
-    for (account, needs) in [(server, of_server), (proxy, of_proxy(site))] {
+    for (account, needs) in [(server, of_server), (proxy, needs::of_proxy(site))] {
         let Some(account) = account else { continue };
-        look_at(account, &needs, report);
-        logs(site, account, report);
+        look_at(account, &needs, may_use, report);
+        logs(site, account, may_use, report);
     }
     if services.any() {
         missing(site, report);
@@ -57,7 +65,7 @@ fn open_secrets(site: &Site, server: Option<&str>, proxy: Option<&str>, report: 
     let (mut kept, mut open) = (0, 0);
     for Secret { what, file: path, reader } in &site.secrets() {
         let account = if *reader == Reader::AppServer { server } else { proxy };
-        let rule = Rule { readers: account.map(str::to_owned).into_iter().collect(), writers: Vec::new() };
+        let rule = Rule { readers: account.map(str::to_owned).into_iter().collect(), ..Rule::default() };
         match tidegate_host::access::describe(path) {
             Ok(access) => match access.entries.iter().find(|entry| entry.is_for_everybody() && entry.rights.read) {
                 Some(entry) => {
@@ -134,10 +142,10 @@ fn judge_key(
 }
 
 /// Whether an account may use what it needs.
-fn look_at(account: &str, needs: &BTreeMap<&Path, bool>, report: &mut Report) {
+fn look_at(account: &str, needs: &BTreeMap<&Path, bool>, may_use: impl MayUse, report: &mut Report) {
     let (mut known, mut refused) = (0, 0);
     for (&path, &write) in needs.iter().filter(|(path, _)| path.exists()) {
-        match machine::may_use(account, path, write) {
+        match may_use(account, path, write) {
             Some(true) => known += 1,
             Some(false) => {
                 refused += 1;
@@ -159,9 +167,9 @@ fn look_at(account: &str, needs: &BTreeMap<&Path, bool>, report: &mut Report) {
 }
 
 /// Whether an account may write where log files are; `state_dir` was looked at.
-fn logs(site: &Site, account: &str, report: &mut Report) {
+fn logs(site: &Site, account: &str, may_use: impl MayUse, report: &mut Report) {
     for directory in writable::log_directories(site) {
-        if directory != site.state_dir && machine::may_use(account, &directory, true) == Some(false) {
+        if directory != site.state_dir && may_use(account, &directory, true) == Some(false) {
             let text = format_args!("{account} may not write to {}, where a log file is", directory.display());
             report.problem(TOPIC, text, writable::advice(site, &directory, account));
         }
@@ -174,30 +182,6 @@ fn missing(site: &Site, report: &mut Report) {
         let text = format_args!("{} is not there, and the services cannot make it", directory.display());
         report.problem(TOPIC, text, "`tidegate service install`, which makes it for them");
     }
-}
-
-/// What the app server's account uses, and whether it writes there.
-fn of_server(site: &Site) -> BTreeMap<&Path, bool> {
-    let apps = site.apps.iter();
-    let read = apps.flat_map(|app| [Some(&app.directory), app.environment_file.as_ref()]).flatten();
-    of_both(site).chain(read.map(|path| (path.as_path(), false))).collect()
-}
-
-/// What the proxy's account uses.
-fn of_proxy(site: &Site) -> BTreeMap<&Path, bool> {
-    let routes = site.hosts.iter().flat_map(|host| &host.routes);
-    let roots = routes.filter_map(|route| match &route.target {
-        Target::Files(files) => Some(files.root.as_path()),
-        _ => None,
-    });
-    let certificates = site.certificates.iter().flat_map(|certificate| certificate.files()).map(|path| path.as_path());
-    let read = roots.chain(certificates).map(|path| (path, false));
-    let buffers = std::iter::once((site.limits.buffer.directory.as_path(), true));
-    of_both(site).chain(read).chain(buffers).collect()
-}
-
-fn of_both(site: &Site) -> impl Iterator<Item = (&Path, bool)> {
-    [(site.file.as_path(), false), (site.state_dir.as_path(), true)].into_iter()
 }
 
 #[cfg(test)]

@@ -71,6 +71,16 @@ impl Services {
                 }
             }
         }
+        if let (Some(server), Some(proxy)) = (&server, &proxy)
+            && server.account == proxy.account
+        {
+            report.warning(
+                TOPIC,
+                format_args!("both run as {}, so apps can read the proxy's keys and stop it", server.account),
+                "nothing, if you chose that; else `tidegate service install --account default`, or --proxy-account for the \
+                 proxy's alone",
+            );
+        }
         Self { server, proxy }
     }
 

@@ -17,25 +17,31 @@ const DEFAULT: &str = "default";
 /// Under which each service runs: what was asked for, else the account that it has.
 pub(super) fn both(arguments: &args::ServiceInstall) -> Result<Accounts, Failure> {
     let pair = Pair::of(&arguments.set);
-    let chosen = chosen(arguments)?;
-    let of = |part: &str| {
+    let asked = arguments.account.as_deref();
+    let proxy = chosen(arguments.proxy_account.as_deref())?;
+    if let Some(proxy) = proxy.filter(|proxy| proxy.has_password) {
+        return Err(Failure::new(format!("--proxy-account: {} has a password", proxy.name))
+            .next("name one without, such as `default`; --account takes one with a password"));
+    }
+    let of = |part: &str, asked: Option<&str>| {
         let name = pair.name(part);
         let usual = || tidegate_host::usual_service_account(&name);
-        if let Some(chosen) = &chosen {
-            return Ok(chosen.name.clone());
+        if let Some(chosen) = chosen(asked)? {
+            return Ok(chosen.name);
         }
-        if arguments.account.is_some() || arguments.unit_dir.is_some() {
+        if asked.is_some() || arguments.unit_dir.is_some() {
             return Ok(usual());
         }
         let settings = tidegate_host::service_settings(&name).map_err(super::failed)?;
         Ok(settings.map_or_else(usual, |settings| settings.account))
     };
-    Ok(Accounts { server: of(PARTS[0])?, proxy: of(PARTS[1])? })
+    let of_proxy = arguments.proxy_account.as_deref().or(asked);
+    Ok(Accounts { server: of(PARTS[0], asked)?, proxy: of(PARTS[1], of_proxy)? })
 }
 
 /// The account that was asked for with its password, where it has one.
 pub(super) fn password(arguments: &args::ServiceInstall) -> Result<Option<(String, Password)>, Failure> {
-    let chosen = chosen(arguments)?.filter(|chosen| chosen.has_password);
+    let chosen = chosen(arguments.account.as_deref())?.filter(|chosen| chosen.has_password);
     match chosen {
         None if arguments.password_stdin => {
             let account = arguments.account.as_deref().unwrap_or(DEFAULT);
@@ -45,7 +51,7 @@ pub(super) fn password(arguments: &args::ServiceInstall) -> Result<Option<(Strin
         }
         None => Ok(None),
         // A script that says each time which account it wants, and has no new password for it.
-        Some(chosen) if !is_asked(arguments) && is_kept(&Pair::of(&arguments.set), &chosen.name)? => Ok(None),
+        Some(chosen) if !is_asked(arguments) && is_kept(arguments, &chosen.name)? => Ok(None),
         Some(chosen) if !is_asked(arguments) => {
             Err(Failure::new(format!("{} has a password, and there is no console to ask for it", chosen.name))
                 .next("pipe it into this command with --password-stdin, or run it in a console"))
@@ -62,9 +68,10 @@ fn is_asked(arguments: &args::ServiceInstall) -> bool {
     arguments.password_stdin || stdin().is_terminal()
 }
 
-/// Whether both services have this account already, with the password that the service manager keeps.
-fn is_kept(pair: &Pair, account: &str) -> Result<bool, Failure> {
-    for name in pair.names() {
+/// Whether the services that it is for have this account already, with the password that the service manager keeps.
+fn is_kept(arguments: &args::ServiceInstall, account: &str) -> Result<bool, Failure> {
+    let [server, proxy] = Pair::of(&arguments.set).names();
+    for name in std::iter::once(server).chain(arguments.proxy_account.is_none().then_some(proxy)) {
         let settings = tidegate_host::service_settings(&name).map_err(super::failed)?;
         if !settings.is_some_and(|settings| settings.account.eq_ignore_ascii_case(account)) {
             return Ok(false);
@@ -73,8 +80,8 @@ fn is_kept(pair: &Pair, account: &str) -> Result<bool, Failure> {
     Ok(true)
 }
 
-fn chosen(arguments: &args::ServiceInstall) -> Result<Option<ServiceAccount>, Failure> {
-    let Some(account) = arguments.account.as_deref().filter(|account| *account != DEFAULT) else { return Ok(None) };
+fn chosen(asked: Option<&str>) -> Result<Option<ServiceAccount>, Failure> {
+    let Some(account) = asked.filter(|account| *account != DEFAULT) else { return Ok(None) };
     tidegate_host::check_service_account(account)
         .map(Some)
         .map_err(|text| Failure::new(text).next("name such an account, or leave --account out"))

@@ -35,7 +35,7 @@ pub(super) fn refuse_open(site: &Site, accounts: &Accounts, keep: bool, style: S
 
 /// Closes what is left open and is ours.
 pub(super) fn close(site: &Site, accounts: &Accounts, style: Style) {
-    let rule = Rule { readers: places::both(accounts), writers: Vec::new() };
+    let rule = Rule { readers: places::both(accounts), ..Rule::default() };
     // What is below inherits, so look again after each.
     for _ in 0..=2 * (site.apps.len() + 1) {
         let open = open_to_anybody(site, accounts);

@@ -1,14 +1,16 @@
 //! `tidegate service install`: what each service of a site is, and making or changing it.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use tidegate_contract::MaintenanceState;
 use tidegate_host::{Installed, Service, Start};
 use tidegate_site::Site;
 
-use super::pair::Pair;
+use super::pair::{PARTS, Pair};
 use super::writable::Writable;
-use super::{MARGIN, account, code, failed, places, writable};
+use super::{MARGIN, account, code, failed, places, takeover, writable};
 use crate::args;
 use crate::failure::Failure;
 use crate::store_key;
@@ -17,7 +19,11 @@ use crate::up;
 
 /// Installs both services, or changes installed ones.
 pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -> Result<(), Failure> {
-    let accounts = account::both(arguments)?;
+    let mut accounts = account::both(arguments)?;
+    let is_new = takeover::is_due(arguments) && {
+        accounts = takeover::accounts(site, accounts, arguments, style)?;
+        !accounts.are_one()
+    };
     let mut services = services(site, arguments, &accounts)?;
     // Units that a package brings serve a site on another machine.
     if arguments.unit_dir.is_none() {
@@ -25,7 +31,7 @@ pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -
     }
     if let Some((account, password)) = account::password(arguments)? {
         show(&tidegate_host::prepare_service_account(&account, &password).map_err(account::failed)?, style);
-        for service in &mut services {
+        for service in services.iter_mut().filter(|service| service.account.as_ref() == Some(&account)) {
             service.password = Some(password.clone());
         }
     }
@@ -41,8 +47,14 @@ pub(super) fn run(site: &Site, arguments: &args::ServiceInstall, style: Style) -
             eprintln!("{} {line}", style.warning("warning:"));
         }
     }
+    if accounts.are_one() {
+        eprintln!("{} {}", style.warning("warning:"), one_account(&accounts.server));
+    }
     if arguments.unit_dir.is_none() && !arguments.keep_permissions {
         code::close(site, &accounts, style);
+    }
+    // What the proxy reads must become its new account's whatever else stays.
+    if arguments.unit_dir.is_none() && (is_new || !arguments.keep_permissions) {
         places::protect(site, &accounts, style);
         store_key::grant_all(site, &accounts.proxy, style);
     }
@@ -73,6 +85,7 @@ pub(super) fn all(style: Style) -> Result<(), Failure> {
             set: args::ServiceSet { name: pair.set.clone() },
             all: true,
             account: None,
+            proxy_account: None,
             password_stdin: false,
             automatic: false,
             delayed: false,
@@ -83,6 +96,14 @@ pub(super) fn all(style: Style) -> Result<(), Failure> {
         run(&super::load(&file)?, &arguments, style)
     };
     Failure::all(Pair::all()?.iter().filter_map(|pair| again(pair).err()).collect())
+}
+
+/// What it means that both services have one account.
+fn one_account(account: &str) -> String {
+    format!(
+        "both services run under {account}: apps can read the proxy's keys, passwords and buffered bodies, and can stop it; \
+         --proxy-account gives the proxy an account of its own, `--account default` both"
+    )
 }
 
 /// The site's file, and the set where there may be several: Windows wants titles that differ.
@@ -109,10 +130,15 @@ fn services(
         config().into_iter().chain(service).collect()
     };
     let mut server_arguments = of(&server, site.apps_drain());
-    let proxy_arguments = of(&proxy, site.limits.drain_timeout);
-    // The pipes of one account are for that account anyway.
-    if accounts.server != accounts.proxy && tidegate_host::service_account(&proxy).is_some() {
+    let mut proxy_arguments = of(&proxy, site.limits.drain_timeout);
+    // The pipes and sockets of one account are for that account anyway.
+    let two = (!accounts.are_one()).then_some(accounts);
+    if let Some(accounts) = two {
         server_arguments.extend(["--trust".into(), accounts.proxy.clone().into()]);
+        // Windows' service manager tells the proxy whose the app server is.
+        if tidegate_host::service_account(&server).is_none() {
+            proxy_arguments.extend(["--trust".into(), accounts.server.clone().into()]);
+        }
     }
     let start = match (arguments.automatic, arguments.delayed) {
         (true, _) => Some(Start::Automatic),
@@ -121,6 +147,10 @@ fn services(
     };
     let reload: Vec<_> = [command("tidegate")?.into()].into_iter().chain(config()).chain(["reload".into()]).collect();
     let Writable { own, others } = Writable::of(site);
+    let below = Writable::below(site);
+    let server_log = site.log.file_of(PARTS[0]);
+    let buffers = &site.limits.buffer.directory;
+    let is_servers = |own: &&PathBuf| *own != buffers || server_log.as_ref().is_some_and(|log| log.starts_with(own));
     Ok([
         Service {
             name: server.clone(),
@@ -135,9 +165,12 @@ fn services(
             start,
             stop_timeout: site.apps_drain() + MARGIN,
             reload: reload.clone(),
-            writable: own.clone(),
+            writable: own.iter().filter(is_servers).cloned().collect(),
+            below: below.clone(),
+            files: std::iter::once(site.state_dir.join(MaintenanceState::FILE)).chain(server_log.clone()).collect(),
             writable_by_others: others.clone(),
             instance: site.instance.clone(),
+            other_account: two.map(|accounts| accounts.proxy.clone()),
             confined: false,
             listeners: Vec::new(),
         },
@@ -155,8 +188,11 @@ fn services(
             stop_timeout: site.limits.drain_timeout + MARGIN,
             reload,
             writable: own,
+            below,
+            files: Vec::new(),
             writable_by_others: others,
             instance: site.instance.clone(),
+            other_account: two.map(|accounts| accounts.server.clone()),
             confined: true,
             listeners: site.listeners.iter().map(|listener| listener.address).collect(),
         },

@@ -1,7 +1,7 @@
 //! The files and directories that only the services' accounts may use, and keeping others out of them. What the site file
 //! does not name as secret is left as it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tidegate_host::access::{self, Changed, Rule};
 use tidegate_host::machine;
@@ -16,6 +16,27 @@ pub(crate) struct Accounts {
     pub(crate) proxy: String,
 }
 
+impl Accounts {
+    /// Whether both services have one: then apps can read what the proxy can.
+    pub(crate) fn are_one(&self) -> bool {
+        self.server == self.proxy
+    }
+
+    /// Whether one of them may read a place, or write to it, as a service; `None` where that cannot be told.
+    pub(crate) fn may_use(&self, account: &str, path: &Path, write: bool) -> Option<bool> {
+        if account == self.proxy {
+            machine::may_use_as_guest(account, &self.server, path, write)
+        } else {
+            machine::may_use(account, path, write)
+        }
+    }
+
+    /// Those of them that are not these.
+    fn others(&self, those: &[String]) -> Vec<String> {
+        both(self).into_iter().filter(|account| !those.contains(account)).collect()
+    }
+}
+
 /// A file or directory, and who may use it beside the system.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -26,10 +47,10 @@ pub(crate) struct Place {
 
 /// Every such place of a site that is there. A file that both programs read is for both.
 pub(crate) fn places(site: &Site, accounts: &Accounts) -> Vec<Place> {
-    let both = Rule { readers: Vec::new(), writers: both(accounts) };
+    let both = Rule { writers: both(accounts), ..Rule::default() };
     let mut places = vec![Place { what: "state directory", path: site.state_dir.clone(), rule: both }];
     // The proxy makes it anew when its time comes.
-    let own = Rule { readers: Vec::new(), writers: vec![accounts.proxy.clone()] };
+    let own = Rule { writers: vec![accounts.proxy.clone()], ..Rule::default() };
     places.push(Place { what: "private key", path: site.state_dir.join("development.key"), rule: own });
     for secret in site.secrets() {
         let reader = if secret.reader == Reader::AppServer { &accounts.server } else { &accounts.proxy };
@@ -37,10 +58,14 @@ pub(crate) fn places(site: &Site, accounts: &Accounts) -> Vec<Place> {
             Some(place) if place.rule.readers.contains(reader) => {}
             Some(place) => place.rule.readers.push(reader.clone()),
             None => {
-                let rule = Rule { readers: vec![reader.clone()], writers: Vec::new() };
+                let rule = Rule { readers: vec![reader.clone()], ..Rule::default() };
                 places.push(Place { what: secret.what, path: secret.file, rule });
             }
         }
+    }
+    for Place { rule, .. } in &mut places {
+        let known: Vec<String> = rule.readers.iter().chain(&rule.writers).cloned().collect();
+        rule.others = accounts.others(&known);
     }
     places.retain(|place| place.path.exists());
     places
@@ -64,13 +89,16 @@ pub(crate) fn protect(site: &Site, accounts: &Accounts, style: Style) {
             Ok(None) => {}
             Err(error) => eprintln!("{} {what} {shown}: {error}", style.warning("warning:")),
         }
-        for account in access::describe(&path)
-            .and_then(|access| {
-                access.missing(&rule).map(|missing| missing.into_iter().map(str::to_owned).collect::<Vec<_>>())
-            })
-            .unwrap_or_default()
-        {
-            let next = machine::grant_command(&path, &account, rule.writers.contains(&account));
+        let missing: Vec<String> = access::describe(&path)
+            .and_then(|access| Ok(access.missing(&rule)?.into_iter().map(str::to_owned).collect()))
+            .unwrap_or_default();
+        for account in missing {
+            let write = rule.writers.contains(&account);
+            // It may be of the group that the place has.
+            if accounts.may_use(&account, &path, write) == Some(true) {
+                continue;
+            }
+            let next = machine::grant_command(&path, &account, write);
             eprintln!("{} {what} {shown}: {account} may not use it: `{next}`", style.warning("warning:"));
         }
     }

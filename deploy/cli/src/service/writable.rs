@@ -38,6 +38,14 @@ impl Writable {
         found
     }
 
+    /// Directories below its own that each program would make for itself, and so perhaps keep the other out of.
+    pub(crate) fn below(site: &Site) -> Vec<PathBuf> {
+        let mut below = log_directories(site);
+        below.push(site.limits.buffer.directory.clone());
+        below.retain(|directory| *directory != site.state_dir && directory.starts_with(&site.state_dir));
+        below
+    }
+
     fn has(&self, directory: &Path) -> bool {
         self.own.iter().any(|own| directory.starts_with(own)) || self.others.iter().any(|other| other == directory)
     }
@@ -76,7 +84,7 @@ pub(super) fn refused(site: &Site, accounts: &Accounts) -> Vec<String> {
     // The accounts own the others by now.
     for directory in Writable::of(site).others {
         for account in super::places::both(accounts) {
-            if machine::may_use(&account, &directory, true) == Some(false) {
+            if accounts.may_use(&account, &directory, true) == Some(false) {
                 refused.push(format!(
                     "{account} may not write to {}, where a log file is: {}",
                     directory.display(),

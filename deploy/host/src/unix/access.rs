@@ -12,14 +12,65 @@ use crate::access::{Access, Entry, Owner, Rights, Rule};
 
 /// Of everybody who is neither owner nor of the group.
 const OTHERS: u32 = 0o007;
+const GROUP_READS: u32 = 0o040;
 /// Of a directory in which everybody deletes their own files only.
 const STICKY: u32 = 0o1000;
 
-/// Others lose their rights. The group keeps its own: other services may share a certificate by it.
-pub(crate) fn protect(path: &Path, _rule: &Rule) -> io::Result<()> {
+/// Others lose their rights. A chosen group keeps its own: other services may share a certificate by it. Where the rule is for one
+/// account and keeps others out, it takes the place of theirs, and of root's group.
+pub(crate) fn protect(path: &Path, rule: &Rule) -> io::Result<()> {
     let place = place::open(path, Missing::Fails)?;
-    let mode = place.mode();
-    if mode & OTHERS == 0 { Ok(()) } else { place.set_mode(mode & !OTHERS) }
+    let mut mode = place.mode() & !OTHERS;
+    if let Some(account) = sole(rule).filter(|_| !rule.others.is_empty()) {
+        let now = place.owner();
+        let heir = heir(now, owner(account)?, &owners(&rule.others)?, is_private(path, now.group));
+        if let Some((heir, by_group)) = heir {
+            place.give(heir)?;
+            mode |= if by_group { GROUP_READS } else { 0 };
+        }
+    }
+    if mode == place.mode() { Ok(()) } else { place.set_mode(mode) }
+}
+
+/// The account of a rule that is for one.
+pub(super) fn sole(rule: &Rule) -> Option<&str> {
+    let mut accounts = rule.readers.iter().chain(&rule.writers);
+    let first = accounts.next()?;
+    accounts.all(|account| account == first).then_some(first.as_str())
+}
+
+fn owners(accounts: &[String]) -> io::Result<Vec<place::Owner>> {
+    accounts.iter().map(|account| owner(account)).collect()
+}
+
+fn is_private(path: &Path, group: u32) -> bool {
+    is_owners_own_group(path, &format!("group:{group}"))
+}
+
+/// Whose a secret is to be that is `now` somebody's, and whether the group has to let its reader in. None: as it is.
+/// `private`: its group has no member but the owner.
+fn heir(
+    now: place::Owner,
+    reader: place::Owner,
+    others: &[place::Owner],
+    private: bool,
+) -> Option<(place::Owner, bool)> {
+    if now.user == reader.user {
+        let is_open = others.iter().any(|other| other.group == now.group);
+        return is_open.then_some((reader, false));
+    }
+    if others.iter().any(|other| other.user == now.user) {
+        return Some((reader, false));
+    }
+    let is_free = now.group == 0 || private || others.iter().any(|other| other.group == now.group);
+    (is_free || now.group == reader.group).then_some((place::Owner { group: reader.group, ..now }, true))
+}
+
+/// Whether an account will be able to read a secret once it was protected: `None` if that does not change who may.
+pub(crate) fn is_handed_over(path: &Path, rule: &Rule) -> io::Result<bool> {
+    let Some(account) = sole(rule) else { return Ok(false) };
+    let now = place::open(path, Missing::Fails)?.owner();
+    Ok(heir(now, owner(account)?, &owners(&rule.others)?, is_private(path, now.group)).is_some())
 }
 
 pub(crate) fn describe(path: &Path) -> io::Result<Access> {
@@ -197,9 +248,37 @@ const LINE: usize = 1 << 10;
 /// With the names of thousands of members.
 const MOST: usize = 1 << 20;
 
+/// The name of the group that an account has by itself.
+pub(super) fn own_group(account: &str) -> io::Result<String> {
+    owner(account).map(|owner| group_name(owner.group))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_goes_to_its_reader_and_away_from_others() {
+        let account = |number| place::Owner { user: number, group: number };
+        let of = |user, group| place::Owner { user, group };
+        let (root, server, proxy, ada, chosen) = (0, 998, 997, 1000, 4711);
+        for (now, private, expected) in [
+            // Installed under one account before.
+            (account(server), true, Some((account(proxy), false))),
+            (of(root, server), false, Some((of(root, proxy), true))),
+            (of(proxy, server), false, Some((account(proxy), false))),
+            // Nobody's of them.
+            (account(root), true, Some((of(root, proxy), true))),
+            (account(ada), true, Some((of(ada, proxy), true))),
+            // As it was left before, perhaps without the right.
+            (of(root, proxy), false, Some((of(root, proxy), true))),
+            (account(proxy), true, None),
+            (of(root, chosen), false, None),
+            (of(ada, chosen), false, None),
+        ] {
+            assert_eq!(heir(now, account(proxy), &[account(server)], private), expected, "{now:?}");
+        }
+    }
 
     #[test]
     fn a_mode_is_shown_as_ls_shows_it() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::access;
 use crate::access::Rule;
 use crate::find_program;
 use crate::machine::{Clock, Defender, Firewall};
@@ -91,14 +92,50 @@ pub(crate) fn command_as(account: &str, program: &Path) -> Option<(PathBuf, Vec<
 }
 
 /// Asked of the kernel under that account, so that groups and the directories above count.
-pub(crate) fn may_use(account: &str, path: &Path, write: bool) -> Option<bool> {
-    let (program, mut arguments) = command_as(account, &find_program("test")?)?;
+pub(crate) fn may_use(account: &str, host: Option<&str>, path: &Path, write: bool) -> Option<bool> {
+    let (program, mut arguments) = match host {
+        None => command_as(account, &find_program("test")?)?,
+        Some(host) => command_as_guest(account, host, &find_program("test")?)?,
+    };
     arguments.extend([if write { "-w" } else { "-r" }.into(), path.into()]);
     Some(Command::new(program).args(arguments).output().ok()?.status.success())
 }
 
-pub(crate) fn protect_command(path: &Path, _rule: &Rule) -> String {
-    format!("`chmod o-rwx '{}'`", path.display())
+pub(crate) fn may_pass(account: &str, host: &str, directory: &Path) -> bool {
+    let test = find_program("test").and_then(|test| command_as_guest(account, host, &test));
+    let Some((program, arguments)) = test else { return false };
+    let passed = Command::new(program).args(arguments).arg("-x").arg(directory).output();
+    passed.is_ok_and(|output| output.status.success())
+}
+
+/// With the groups that the account has, and the own one of `host`.
+fn command_as_guest(account: &str, host: &str, program: &Path) -> Option<(PathBuf, Vec<OsString>)> {
+    if !is_administrator() {
+        return None;
+    }
+    let own = access::owner(account).ok()?;
+    let groups = Command::new("id").arg("-G").arg(account).output().ok().filter(|output| output.status.success())?;
+    let groups = String::from_utf8(groups.stdout).ok()?;
+    let mut groups: Vec<String> = groups.split_ascii_whitespace().map(str::to_owned).collect();
+    groups.push(access::owner(host).ok()?.group.to_string());
+    let mut arguments: Vec<OsString> = Vec::new();
+    for (option, value) in
+        [("--reuid", own.user.to_string()), ("--regid", own.group.to_string()), ("--groups", groups.join(","))]
+    {
+        arguments.extend([option.into(), value.into()]);
+    }
+    arguments.extend(["--".into(), program.into()]);
+    Some((find_program("setpriv")?, arguments))
+}
+
+pub(crate) fn protect_command(path: &Path, rule: &Rule) -> String {
+    let path = path.display();
+    match access::sole(rule) {
+        Some(account) if !rule.others.is_empty() => {
+            format!("`chown root:{account} '{path}' && chmod u=rw,g=r,o= '{path}'`")
+        }
+        _ => format!("`chmod o-rwx '{path}'`"),
+    }
 }
 
 pub(crate) fn close_command(path: &Path, _readers: &[String]) -> String {

@@ -15,7 +15,9 @@ pub(crate) mod service;
 mod signal;
 mod socket;
 mod systemctl;
+mod trust;
 mod unit;
+mod writable;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +30,10 @@ pub(crate) use file::{
 };
 pub(crate) use given::given_listeners;
 pub(crate) use signal::Signals;
-pub(crate) use socket::{Listener, Stream, check_server, client_process, connect, local_endpoint, server_process};
+pub(crate) use socket::{
+    Listener, Stream, check_client, check_server, client_process, connect, local_endpoint, server_process,
+};
+pub(crate) use trust::{trust, trusted};
 
 /// One thread for each core is enough.
 pub(crate) const LEAST_IO_THREADS: usize = 1;
@@ -41,18 +46,6 @@ pub(crate) const VENV_PYTHON: &str = "bin/python";
 pub(crate) const CONDA_PYTHON: &str = "bin/python";
 pub(crate) const PYTHON_NAMES: &[&str] = &["python3", "python"];
 pub(crate) const WORKER_LIBRARY_NAMES: &[&str] = &["libtidegate_worker.so", "tidegate_worker.abi3.so"];
-
-/// Sockets here are their owner's: both services run under one account.
-pub(crate) fn trust(accounts: &[String]) -> io::Result<()> {
-    if accounts.is_empty() {
-        return Ok(());
-    }
-    Err(io::Error::new(io::ErrorKind::Unsupported, "both programs run under the same account on this system"))
-}
-
-pub(crate) fn trusted() -> Vec<String> {
-    Vec::new()
-}
 
 /// The kernel lowers it to net.core.somaxconn.
 pub(crate) const TCP_BACKLOG: i32 = 65535;

@@ -9,10 +9,15 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// Links in a path, as the kernel has it.
 const MOST_LINKS: usize = 40;
+/// Of a directory in which everybody removes their own files only.
+const STICKY: u32 = 0o1000;
+/// Owner and group make files there.
+const SHARED: u32 = 0o1770;
+const PASS_FOR_OTHERS: u32 = 0o005;
 /// Directories in each other: each of them is open meanwhile.
 const DEEPEST: usize = 64;
 
@@ -28,6 +33,27 @@ pub(super) struct Place {
 pub(super) struct Owner {
     pub(super) user: u32,
     pub(super) group: u32,
+}
+
+/// How a directory is given to the accounts that write there.
+#[derive(Debug)]
+pub(super) struct Share<'a> {
+    /// Whose it is, with all in it that is nobody else's.
+    pub(super) owner: Owner,
+    /// The group of those that make files there as well, and can change or remove their own only.
+    pub(super) guests: Option<u32>,
+    /// Files of guests, with those beside them whose names go on behind (`log.1`).
+    pub(super) files: &'a [(PathBuf, Owner)],
+}
+
+impl Share<'_> {
+    fn of_file(&self, path: &Path) -> Owner {
+        let goes_on = |file: &Path| {
+            let (Some(own), Some(name)) = (path.file_name(), file.file_name()) else { return false };
+            path.parent() == file.parent() && own.as_bytes().starts_with(name.as_bytes())
+        };
+        self.files.iter().find(|(file, _)| goes_on(file)).map_or(self.owner, |(_, owner)| *owner)
+    }
 }
 
 /// Whether a directory that is missing is made.
@@ -114,12 +140,17 @@ fn make_at(directory: &File, name: &OsStr) -> io::Result<()> {
 }
 
 /// This process's account.
-fn own_user() -> u32 {
+pub(super) fn own_user() -> u32 {
     // SAFETY: geteuid has no preconditions and cannot fail.
     unsafe { libc::geteuid() }
 }
 
 impl Place {
+    /// Whose it is.
+    pub(super) fn owner(&self) -> Owner {
+        Owner { user: self.metadata.uid(), group: self.metadata.gid() }
+    }
+
     pub(super) fn mode(&self) -> u32 {
         self.metadata.mode() & 0o7777
     }
@@ -142,33 +173,47 @@ impl Place {
         if given == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Gives it with all that is below it on the same file system. Links stay what they are, and so does what is neither file
+    /// Shares it with all that is below it on the same mount. Links stay what they are, and so does what is neither file
     /// nor directory, or has a second name. `left` hears of each that was left alone.
-    pub(super) fn give_all(&self, owner: Owner, left: &mut Vec<String>) -> io::Result<()> {
-        self.give_below(owner, DEEPEST, left)
+    pub(super) fn share_all(&self, path: &Path, share: &Share<'_>, left: &mut Vec<String>) -> io::Result<()> {
+        self.share_below(path, share, DEEPEST, left)
     }
 
-    fn give_below(&self, owner: Owner, deeper: usize, left: &mut Vec<String>) -> io::Result<()> {
+    fn share_below(&self, path: &Path, share: &Share<'_>, deeper: usize, left: &mut Vec<String>) -> io::Result<()> {
         let listed = fs::read_dir(self.by_number())?;
+        let mount = self.mount()?;
         for entry in listed {
             let name = entry?.file_name();
             // Who deletes what is here meanwhile is right.
             let Ok(below) = open_at(Some(&self.file), &name) else { continue };
-            let is_here = below.metadata.dev() == self.metadata.dev();
+            let is_here = below.mount()? == mount;
             let shown = name.to_string_lossy();
             match &below.metadata {
                 metadata if metadata.is_symlink() => {}
-                metadata if metadata.is_dir() && is_here && deeper > 0 => below.give_below(owner, deeper - 1, left)?,
+                metadata if metadata.is_dir() && is_here && deeper > 0 => {
+                    below.share_below(&path.join(&name), share, deeper - 1, left)?;
+                }
                 metadata if metadata.is_file() && is_here => {
-                    if let Err(error) = below.give(owner) {
+                    if let Err(error) = below.give(share.of_file(&path.join(&name))) {
                         left.push(format!("{shown}: {error}"));
                     }
                 }
-                _ => left.push(format!("{shown}: neither a file nor a directory of this file system")),
+                _ => left.push(format!("{shown}: neither a file nor a directory of this mount")),
             }
         }
         // Last: who owns a directory can exchange what is in it.
-        self.give(owner)
+        match share.guests {
+            Some(group) => {
+                self.give(Owner { group, ..share.owner })?;
+                // Who reads logs may go on.
+                self.set_mode(SHARED | self.mode() & PASS_FOR_OTHERS)
+            }
+            None => {
+                self.give(share.owner)?;
+                // As it was shared before.
+                if self.mode() & STICKY == 0 { Ok(()) } else { self.set_mode(self.mode() & !(STICKY | 0o070) | 0o050) }
+            }
+        }
     }
 
     fn refuse_second_name(&self) -> io::Result<()> {
@@ -182,7 +227,7 @@ impl Place {
     }
 
     /// Where a link leads, if it is one that may be followed.
-    fn target(&self, path: &Path) -> io::Result<std::path::PathBuf> {
+    fn target(&self, path: &Path) -> io::Result<PathBuf> {
         let maker = self.metadata.uid();
         if maker != 0 && maker != own_user() {
             return Err(io::Error::new(
@@ -199,6 +244,13 @@ impl Place {
         Ok(OsString::from_vec(buffer).into())
     }
 
+    /// The mount that it was reached by. Its device says less: an overlay, as containers have, gives files others than directories.
+    fn mount(&self) -> io::Result<u64> {
+        let told = fs::read_to_string(format!("/proc/self/fdinfo/{}", self.file.as_raw_fd()))?;
+        let number = told.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+        number.ok_or_else(|| io::Error::other("the kernel does not tell mounts apart"))
+    }
+
     /// A name of what is open, whatever is at its path by now.
     fn by_number(&self) -> String {
         format!("/proc/self/fd/{}", self.file.as_raw_fd())
@@ -208,7 +260,6 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
 
     use super::*;
 
@@ -305,9 +356,43 @@ mod tests {
         fs::hard_link(&shared, scratch.0.join("second")).unwrap();
         let mut left = Vec::new();
         let owner = Owner { user: 12_345, group: 12_345 };
-        open(&scratch.0, Missing::Fails).unwrap().give_all(owner, &mut left).unwrap();
+        let own = Share { owner, guests: None, files: &[] };
+        open(&scratch.0, Missing::Fails).unwrap().share_all(&scratch.0, &own, &mut left).unwrap();
         assert_eq!((owner_of(&scratch.0), owner_of(&log)), (12_345, 12_345));
         assert_eq!((owner_of(&outside.0), owner_of(&secret), owner_of(&shared)), (0, 0, 0));
         assert!(left.len() == 1 && left[0].starts_with("second: "), "{left:?}");
+    }
+
+    #[test]
+    fn a_shared_directory_leaves_each_account_its_files() {
+        if own_user() != 0 {
+            return;
+        }
+        let scratch = Scratch::new("share");
+        fs::create_dir_all(scratch.0.join("logs")).unwrap();
+        let names =
+            ["development.key", "maintenance.json", "logs/proxy.log", "logs/server.log", "logs/server.log.1.gz"];
+        let paths = names.map(|name| scratch.file(name));
+        for directory in [scratch.0.clone(), scratch.0.join("logs")] {
+            fs::set_permissions(directory, Permissions::from_mode(0o757)).unwrap();
+        }
+        let (proxy, server) = (Owner { user: 12_345, group: 12_346 }, Owner { user: 54_321, group: 54_322 });
+        let files = [(paths[1].clone(), server), (paths[3].clone(), server)];
+        let share = Share { owner: proxy, guests: Some(server.group), files: &files };
+        let mut left = Vec::new();
+        open(&scratch.0, Missing::Fails).unwrap().share_all(&scratch.0, &share, &mut left).unwrap();
+        assert!(left.is_empty(), "{left:?}");
+        let expected = [proxy, server, proxy, server, server];
+        assert_eq!(paths.each_ref().map(|path| open(path, Missing::Fails).unwrap().owner()), expected);
+        for directory in [scratch.0.clone(), scratch.0.join("logs")] {
+            let place = open(&directory, Missing::Fails).unwrap();
+            assert_eq!((place.owner(), place.mode()), (Owner { group: server.group, ..proxy }, 0o1775));
+        }
+        // One account for both again.
+        let one = Share { owner: server, guests: None, files: &[] };
+        open(&scratch.0, Missing::Fails).unwrap().share_all(&scratch.0, &one, &mut left).unwrap();
+        let place = open(&scratch.0, Missing::Fails).unwrap();
+        assert_eq!((place.owner(), place.mode()), (server, 0o755));
+        assert_eq!(open(&paths[0], Missing::Fails).unwrap().owner(), server);
     }
 }

@@ -11,9 +11,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::access;
-use super::place::{self, Missing};
 use super::systemctl::{run_for_output, run_quietly, systemctl};
 use super::unit::{self, Kind};
+use super::writable;
 use crate::context;
 use crate::event::Event;
 use crate::password::Password;
@@ -26,8 +26,12 @@ const UNITS: &str = "/etc/systemd/system";
 /// Names of services that an upgrade has stopped; gone with the next start of the system, which starts them anyway. Not in
 /// a directory of the services' account, whose list would be obeyed by root.
 const REMEMBERED: &str = "/run/tidegate.stopped";
-/// The account of both services unless another is named.
+/// The account of the app server, and so of the apps, unless another is named; that of every service in older versions.
 const ACCOUNT: &str = "tidegate";
+/// The proxy's: apps have no business with its keys.
+const PROXY_ACCOUNT: &str = "tidegate-proxy";
+/// How the names of services end that are proxies.
+const PROXY: &str = "-proxy";
 
 type Program = Box<dyn FnOnce() -> u8 + Send>;
 
@@ -35,13 +39,20 @@ pub(crate) fn name(set: &str, part: &str) -> String {
     format!("{}-{part}", set.to_lowercase())
 }
 
-/// Both services run under one account.
+/// Every set of services has the same two.
 pub(crate) fn own_account(_name: &str) -> Option<String> {
     None
 }
 
-pub(crate) fn usual_account(_name: &str) -> String {
-    ACCOUNT.to_owned()
+pub(crate) fn usual_account(name: &str) -> String {
+    if name.ends_with(PROXY) { PROXY_ACCOUNT } else { ACCOUNT }.to_owned()
+}
+
+/// A proxy that a version installed which knew one account only. Whoever chooses that for both now has another unit.
+pub(crate) fn has_outgrown_account(name: &str) -> bool {
+    let path = unit::path(Path::new(UNITS), &unit::unit(name, Kind::Service));
+    let text = fs::read_to_string(path).unwrap_or_default();
+    name.ends_with(PROXY) && unit::makes_directory(&text) && text.lines().any(|line| line == format!("User={ACCOUNT}"))
 }
 
 /// systemd starts a service like any other process.
@@ -102,16 +113,22 @@ pub(crate) fn install(services: &[Service], files_only: Option<&Path>, installed
             }
         }
     }
-    for service in services {
-        let account = service.account.as_deref().unwrap_or(ACCOUNT);
-        if files_only.is_none() {
-            prepare_account(account, installed)?;
-            for directory in &service.writable {
-                prepare_directory(directory, account, installed)?;
+    if files_only.is_none() {
+        for service in services {
+            let account = account_of(service);
+            if make_account(account)? {
+                installed.done.push(format!("account {account}"));
             }
         }
+        writable::prepare(services, installed)?;
+    }
+    for service in services {
+        let account = account_of(service);
         let path = unit::path(directory, &unit::unit(&service.name, Kind::Service));
-        write(&path, &unit::service(service, account))?;
+        let host = service.other_account.as_deref().filter(|_| service.after.is_some());
+        // A package's units may be written where the account is not known; its group has its name by default.
+        let group = host.map(|host| access::own_group(host).unwrap_or_else(|_| host.to_owned()));
+        write(&path, &unit::service(service, account, group.as_deref()))?;
         installed.done.push(format!("unit {}, as {account}", path.display()));
         prepare_socket(directory, service, installed)?;
         let set: Vec<&Service> = services.iter().filter(|other| other.set == service.set).collect();
@@ -170,34 +187,24 @@ fn socket_of(name: &str) -> Option<String> {
     unit::path(Path::new(UNITS), &socket).exists().then_some(socket)
 }
 
-/// Makes the account if it is the usual one and missing.
-fn prepare_account(account: &str, installed: &mut Installed) -> io::Result<()> {
+/// The account that it is to have.
+pub(super) fn account_of(service: &Service) -> &str {
+    service.account.as_deref().unwrap_or(ACCOUNT)
+}
+
+/// Makes the account if it is a usual one and missing.
+pub(crate) fn make_account(account: &str) -> io::Result<bool> {
     if run_quietly(Command::new("id").arg(account)).is_ok() {
-        return Ok(());
+        return Ok(false);
     }
-    if account != ACCOUNT {
+    if ![ACCOUNT, PROXY_ACCOUNT].contains(&account) {
         return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no account {account}")));
     }
     let mut make = Command::new("useradd");
     make.args(["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]);
     make.args(["--shell", "/usr/sbin/nologin", account]);
     run_quietly(&mut make)?;
-    installed.done.push(format!("account {account}"));
-    Ok(())
-}
-
-/// Makes it, and gives it with all that is below to the account.
-fn prepare_directory(directory: &Path, account: &str, installed: &mut Installed) -> io::Result<()> {
-    let mut left = Vec::new();
-    let given = access::owner(account).and_then(|owner| {
-        // The account could have put a link in the place of its directory.
-        place::open(directory, Missing::IsMade)?.give_all(owner, &mut left)
-    });
-    given.map_err(|error| context(error, format_args!("failed to give {} to {account}", directory.display())))?;
-    let left =
-        left.into_iter().map(|what| format!("{} was not given to {account} as a whole: {what}", directory.display()));
-    installed.warnings.extend(left);
-    Ok(())
+    Ok(true)
 }
 
 pub(crate) fn remove(name: &str) -> io::Result<()> {

@@ -1,19 +1,24 @@
 //! Unix sockets.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::place::own_user;
+use super::trust;
 use crate::{Audience, Endpoint};
 
 /// The kernel lowers it to net.core.somaxconn (4096 by default).
 const BACKLOG: i32 = 65535;
+
+/// Lets the group pass a directory and see what is in it.
+const PASS: u32 = 0o050;
 
 /// Size of `sun_path`, which includes the NUL at its end.
 const PATH_LIMIT: usize = 108;
@@ -48,34 +53,47 @@ pub(crate) fn check_server(_stream: &Stream) -> io::Result<()> {
     Ok(())
 }
 
-/// Our sockets are their owner's only, so one that another user lets us write to is not ours: that
+/// Says who may not give orders, or send requests, to whom.
+pub(crate) fn check_client(stream: &Stream, audience: Audience) -> io::Result<()> {
+    if trust::users().is_empty() {
+        // The socket is its owner's alone.
+        return Ok(());
+    }
+    let peer = stream.peer_cred()?;
+    if trust::may_connect(peer.uid(), own_user(), trust::users(), audience) {
+        return Ok(());
+    }
+    let process = peer.pid().unwrap_or_default();
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("process {process} is of user {}, expected root or {}", peer.uid(), trust::trusted().join(", ")),
+    ))
+}
+
+/// Our sockets are for chosen accounts, so one that another user lets us write to is not ours: that
 /// user made the directory first, in a place like /tmp.
 fn check_peer(stream: &UnixStream, path: &Path) -> io::Result<()> {
     let peer = stream.peer_cred()?;
     // The peer of a socket is whoever listened on it.
     let directory = || path.parent().and_then(|dir| fs::metadata(dir).ok()).map(|dir| dir.uid());
-    if is_expected(peer.uid(), own_uid(), directory) {
+    if is_expected(peer.uid(), own_user(), trust::users(), directory) {
         return Ok(());
     }
     let process = peer.pid().unwrap_or_default();
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
         format!(
-            "process {process} of user {} listens there; expected root, this user ({}) or, as root, the owner of the directory",
+            "process {process} of user {} listens there; expected root, this user ({}), one of --trust or, as root, the owner \
+             of the directory",
             peer.uid(),
-            own_uid()
+            own_user()
         ),
     ))
 }
 
 /// Root may look at everybody's, but only where nobody else can have put a socket: in a directory of that user's.
-fn is_expected(peer: u32, own: u32, directory: impl FnOnce() -> Option<u32>) -> bool {
-    peer == own || peer == 0 || (own == 0 && directory() == Some(peer))
-}
-
-fn own_uid() -> u32 {
-    // SAFETY: geteuid has no preconditions and cannot fail.
-    unsafe { libc::geteuid() }
+fn is_expected(peer: u32, own: u32, trusted: &[u32], directory: impl FnOnce() -> Option<u32>) -> bool {
+    peer == own || peer == 0 || trusted.contains(&peer) || (own == 0 && directory() == Some(peer))
 }
 
 #[derive(Debug)]
@@ -87,13 +105,14 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Whatever the audience, a socket is its owner's only.
-    pub(crate) fn bind(endpoint: &Endpoint, _audience: Audience) -> io::Result<Self> {
+    /// A socket is its owner's only, unless others are trusted: then it is the group's as well, if it is for them.
+    pub(crate) fn bind(endpoint: &Endpoint, audience: Audience) -> io::Result<Self> {
         let path = path(endpoint)?;
         let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let has_guests = !trust::users().is_empty();
         // Held until the socket listens: of two processes that find the same stale file, the second
         // must not remove what the first has just made.
-        let _lock = lock(dir)?;
+        let _lock = lock(dir, has_guests)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // SAFETY: the descriptor is open. Linux gives the file the mode of the socket it is made from,
         // so there is no moment in which others could connect.
@@ -107,6 +126,10 @@ impl Listener {
                 socket.bind(&address)?;
             }
             other => other?,
+        }
+        if has_guests && audience != Audience::Workers {
+            // The umask has kept it from the group until now. Nobody can connect before it listens.
+            fs::set_permissions(path, Permissions::from_mode(0o660))?;
         }
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
@@ -148,18 +171,22 @@ fn path(endpoint: &Endpoint) -> io::Result<&Path> {
 }
 
 /// Creates the directory if it is missing, checks that no other user could put sockets into it or
-/// replace ours, and locks it. An existing directory keeps its mode: others may need it, like `/run`.
-fn lock(dir: &Path) -> io::Result<File> {
+/// replace ours, and locks it. An existing directory keeps its mode: others may need it, like `/run`. One of our own
+/// lets guests, who have our group, pass.
+fn lock(dir: &Path, has_guests: bool) -> io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let file = File::open(dir)?;
     let metadata = file.metadata()?;
     let denied = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", dir.display())));
-    if metadata.uid() != own_uid() && metadata.uid() != 0 {
+    if metadata.uid() != own_user() && metadata.uid() != 0 {
         return denied(format!("belongs to another user ({})", metadata.uid()));
     }
     // In a sticky directory like /tmp everybody may create files but remove their own only.
     if metadata.mode() & 0o1002 == 0o0002 {
         return denied("can be written to by everybody".to_owned());
+    }
+    if has_guests && metadata.uid() == own_user() && metadata.mode() & PASS != PASS {
+        file.set_permissions(Permissions::from_mode(metadata.mode() & 0o7777 | PASS))?;
     }
     file.lock()?;
     Ok(file)
@@ -184,20 +211,22 @@ mod tests {
     use super::is_expected;
 
     #[test]
-    fn only_ourselves_root_and_for_root_the_directorys_owner_are_expected() {
-        for (peer, own, directory, expected) in [
-            (0, 0, 0, true),
-            (1000, 0, 1000, true),
-            (1000, 0, 0, false),
-            (1000, 0, 1001, false),
-            (1000, 1000, 1000, true),
-            (0, 1000, 1000, true),
-            (1001, 1000, 1001, false),
-            (1001, 1000, 1000, false),
+    fn only_ourselves_root_whom_we_trust_and_for_root_the_directorys_owner_are_expected() {
+        for (peer, own, trusted, directory, expected) in [
+            (0, 0, &[][..], 0, true),
+            (1000, 0, &[], 1000, true),
+            (1000, 0, &[], 0, false),
+            (1000, 0, &[], 1001, false),
+            (1000, 1000, &[], 1000, true),
+            (0, 1000, &[], 1000, true),
+            (1001, 1000, &[], 1001, false),
+            (1001, 1000, &[], 1000, false),
+            (1001, 1000, &[1001], 1001, true),
+            (1002, 1000, &[1001], 1002, false),
         ] {
-            let found = is_expected(peer, own, || Some(directory));
+            let found = is_expected(peer, own, trusted, || Some(directory));
             assert_eq!(found, expected, "a socket of {peer} in a directory of {directory}, seen by {own}");
         }
-        assert!(!is_expected(1000, 0, || None));
+        assert!(!is_expected(1000, 0, &[], || None));
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::service::Service;
 
+const MEETING: &str = "RuntimeDirectory=";
 const WRITTEN: &str = "# Written by `tidegate service install`; changes belong into a drop-in (`systemctl edit`).";
 /// Beyond the time that the service needs to stop, before systemd kills what is left.
 const MARGIN_SECONDS: u64 = 10;
@@ -39,8 +40,8 @@ pub(super) fn target(set: &str) -> String {
     unit(&set.to_lowercase(), Kind::Target)
 }
 
-/// The unit of a service.
-pub(super) fn service(service: &Service, account: &str) -> String {
+/// The unit of a service. `group`: that of the account that it is a guest of.
+pub(super) fn service(service: &Service, account: &str, group: Option<&str>) -> String {
     let mut unit = String::new();
     let mut line = |line: &str| {
         unit.push_str(line);
@@ -65,9 +66,15 @@ pub(super) fn service(service: &Service, account: &str) -> String {
     line("[Service]");
     line("Type=notify");
     line(&format!("User={}", plain(account)));
+    if let Some(group) = group {
+        // By it the sockets of the other service are reached, and no more of it is had there than the group has.
+        line(&format!("SupplementaryGroups={}", plain(group)));
+    }
     line(&format!("ExecStart={}", command(service.program.as_os_str(), &service.arguments)));
     if let Some((program, arguments)) = service.reload.split_first() {
-        line(&format!("ExecReload={}", command(program, arguments)));
+        // Where the proxy has an account of its own, that of the apps gives no orders: root does.
+        let by_root = if service.other_account.is_some() { "+" } else { "" };
+        line(&format!("ExecReload={by_root}{}", command(program, arguments)));
     }
     line("Restart=on-failure");
     line("RestartSec=5");
@@ -77,10 +84,13 @@ pub(super) fn service(service: &Service, account: &str) -> String {
     line("KillMode=mixed");
     line(&format!("TimeoutStopSec={}", service.stop_timeout.as_secs() + MARGIN_SECONDS));
     line("LimitNOFILE=1048576");
-    // Both services meet there, and the one that stops must not take it away from the other.
-    line(&format!("RuntimeDirectory={}", runtime_directory(&service.instance)));
-    line("RuntimeDirectoryMode=0700");
-    line("RuntimeDirectoryPreserve=yes");
+    if service.after.is_none() {
+        // The services meet there. Made by one unit: two with accounts of their own would take it from each other.
+        line(&format!("{MEETING}{}", runtime_directory(&service.instance)));
+        line(if service.other_account.is_some() { "RuntimeDirectoryMode=0750" } else { "RuntimeDirectoryMode=0700" });
+        // The one that stops must not take it away from the other.
+        line("RuntimeDirectoryPreserve=yes");
+    }
     line(&format!("Environment=XDG_RUNTIME_DIR={RUN}"));
     line("NoNewPrivileges=yes");
     line("UMask=0027");
@@ -134,6 +144,11 @@ pub(super) const RUN: &str = "/run";
 pub(super) fn runtime_directory(instance: &str) -> String {
     const DIGITS: usize = 8;
     format!("tidegate-{}", instance.get(..DIGITS).unwrap_or(instance))
+}
+
+/// Whether a unit makes the directory in which services meet. Until both had an account of their own, each did.
+pub(super) fn makes_directory(unit: &str) -> bool {
+    unit.lines().any(|line| line.starts_with(MEETING))
 }
 
 /// The path of a unit in a directory.
@@ -243,6 +258,52 @@ mod tests {
         }
         // Only command lines have variables.
         assert_eq!(path_in_list(Path::new("/srv/50% of $x")), "\"/srv/50%% of $x\"");
+    }
+
+    fn of(other: Option<&str>, after: Option<&str>) -> String {
+        let made = Service {
+            name: "tidegate-x".to_owned(),
+            set: "Tidegate".to_owned(),
+            after: after.map(str::to_owned),
+            title: "x".to_owned(),
+            description: String::new(),
+            program: "/usr/bin/x".into(),
+            arguments: Vec::new(),
+            account: None,
+            password: None,
+            start: None,
+            stop_timeout: std::time::Duration::from_secs(5),
+            reload: vec!["/usr/bin/tidegate".into(), "reload".into()],
+            writable: Vec::new(),
+            below: Vec::new(),
+            files: Vec::new(),
+            writable_by_others: Vec::new(),
+            instance: "0123456789abcdef".to_owned(),
+            other_account: other.map(str::to_owned),
+            confined: false,
+            listeners: Vec::new(),
+        };
+        service(&made, "web", other.filter(|_| after.is_some()))
+    }
+
+    #[test]
+    fn the_first_service_alone_makes_the_directory_and_opens_it_to_guests() {
+        let [server, proxy] = [of(Some("proxy"), None), of(Some("apps"), Some("tidegate-appserver"))];
+        let has = |unit: &str, line: &str| unit.lines().any(|own| own == line);
+        for line in ["User=web", "RuntimeDirectory=tidegate-01234567", "RuntimeDirectoryMode=0750"] {
+            assert!(has(&server, line), "{line}: {server}");
+        }
+        assert!(makes_directory(&server) && !makes_directory(&proxy), "{proxy}");
+        assert!(has(&proxy, "SupplementaryGroups=apps") && !server.contains("SupplementaryGroups"), "{proxy}");
+        for unit in [&server, &proxy] {
+            assert!(has(unit, "ExecReload=+\"/usr/bin/tidegate\" \"reload\""), "{unit}");
+        }
+        let one = [of(None, None), of(None, Some("tidegate-appserver"))];
+        assert!(has(&one[0], "RuntimeDirectoryMode=0700") && !makes_directory(&one[1]), "{one:?}");
+        for unit in &one {
+            assert!(has(unit, "ExecReload=\"/usr/bin/tidegate\" \"reload\""), "{unit}");
+            assert!(!unit.contains("SupplementaryGroups"), "{unit}");
+        }
     }
 
     #[test]

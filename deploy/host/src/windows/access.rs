@@ -65,6 +65,11 @@ const DENIED: u8 = 1;
 const DENIED_IF: u8 = 10;
 
 /// Replaces the list: what came from the directory above goes too, and so does an owner who could change it back.
+/// A list is made anew.
+pub(crate) fn is_handed_over(_path: &Path, _rule: &Rule) -> io::Result<bool> {
+    Ok(true)
+}
+
 pub(crate) fn protect(path: &Path, rule: &Rule) -> io::Result<()> {
     let _held = ownership::hold(path)?;
     if describe(path)?.foreign_owner(rule)?.is_some() {

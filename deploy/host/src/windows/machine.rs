@@ -97,7 +97,12 @@ pub(crate) fn command_as(_account: &str, _program: &Path) -> Option<(PathBuf, Ve
     None
 }
 
-pub(crate) fn may_use(account: &str, path: &Path, write: bool) -> Option<bool> {
+/// Traverse checking is bypassed.
+pub(crate) fn may_pass(_account: &str, _host: &str, _directory: &Path) -> bool {
+    true
+}
+
+pub(crate) fn may_use(account: &str, _host: Option<&str>, path: &Path, write: bool) -> Option<bool> {
     lets_in(&crate::access::describe(path).ok()?, account, write)
 }
 
@@ -159,7 +164,7 @@ mod tests {
     #[test]
     fn a_command_lets_in_whom_the_rule_names() {
         let [reader, writer] = ["NT SERVICE\\A", "NT SERVICE\\B"].map(str::to_owned);
-        let rule = Rule { readers: vec![reader], writers: vec![writer] };
+        let rule = Rule { readers: vec![reader], writers: vec![writer], ..Rule::default() };
         assert_eq!(
             protect_command(Path::new(r"C:\no such file"), &rule),
             "`icacls \"C:\\no such file\" /inheritance:r /grant:r *S-1-5-18:F *S-1-5-32-544:F \"NT SERVICE\\A:R\" \"NT SERVICE\\B:M\"`"

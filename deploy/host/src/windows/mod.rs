@@ -45,7 +45,7 @@ pub(crate) use file::{
 };
 pub(crate) use pipe::{Listener, Stream, client_process, connect, local_endpoint, server_process};
 pub(crate) use security::{trust, trusted};
-pub(crate) use server::check_server;
+pub(crate) use server::{check_client, check_server};
 pub(crate) use signal::Signals;
 
 /// A service binds its listeners itself.

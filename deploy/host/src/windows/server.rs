@@ -17,12 +17,18 @@ use windows_sys::Win32::Security::{OWNER_SECURITY_INFORMATION, PSECURITY_DESCRIP
 use super::pipe::{Stream, server_process};
 use super::service_list::service_of;
 use super::{account, service};
+use crate::Audience;
 
 /// SYSTEM, and Administrators, who own what their elevated programs make.
 const SYSTEM: [&str; 2] = ["S-1-5-18", "S-1-5-32-544"];
 
 /// The app server as a service.
 const PROGRAM: &str = "tidegate-appserver";
+
+/// The pipes' lists let in nobody else.
+pub(crate) fn check_client(_stream: &Stream, _audience: Audience) -> io::Result<()> {
+    Ok(())
+}
 
 /// An error unless the pipe is of this account, of the system or an administrator, or of a service that is an app server.
 pub(crate) fn check_server(stream: &Stream) -> io::Result<()> {

@@ -43,6 +43,16 @@ pub(crate) fn own_account(name: &str) -> Option<String> {
     Some(usual_account(name))
 }
 
+/// Each has had its own from the beginning.
+pub(crate) fn has_outgrown_account(_name: &str) -> bool {
+    false
+}
+
+/// They are the system's.
+pub(crate) fn make_account(_account: &str) -> io::Result<bool> {
+    Ok(false)
+}
+
 pub(crate) fn usual_account(name: &str) -> String {
     format!(r"NT SERVICE\{name}")
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::Reader;
 use crate::check::paths::Base;
 use crate::check::{diagnosis, duration, environment, pool};
 use crate::checked::{App, Python, Queue, Threads};
@@ -123,8 +124,9 @@ fn app(name: &str, node: &Node<'_>, base: &Base) -> Option<App> {
     let table = node.table(APP)?;
     let wsgi = table.require("wsgi", WSGI).and_then(|node| target(&node));
     let default = plain(name, wsgi.clone().unwrap_or_default(), base);
-    let directory =
-        table.read("directory", default.directory, |node| base.directory(&node, "the directory of the app's modules"));
+    let directory = table.read("directory", default.directory, |node| {
+        base.directory(&node, "the directory of the app's modules", Reader::AppServer)
+    });
     let python = table.read("python", default.python, |node| python(&node, base));
     let processes = table.read("processes", default.processes, |node| processes(&node));
     let pool = pool::read(&table);
@@ -225,6 +227,9 @@ fn python(node: &Node<'_>, base: &Base) -> Option<Python> {
         return Some(Python::Find);
     }
     let path = base.resolve(node.text(EXPECTED)?);
+    if base.reader == Reader::Proxy && base.is_kept_from_us(&path) {
+        return Some(Python::At(path));
+    }
     if path.is_dir() {
         return interpreter::of_directory(&path).map_or_else(refused, |python| Some(Python::At(python)));
     }

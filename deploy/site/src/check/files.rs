@@ -2,6 +2,7 @@
 
 use http::HeaderValue;
 
+use crate::Reader;
 use crate::check::every;
 use crate::check::paths::Base;
 use crate::checked::{AppRoute, CacheRule, Files, Names, Target, VirtualHost};
@@ -47,7 +48,7 @@ pub(crate) fn number(hosts: &mut [VirtualHost]) {
 
 /// The files at `node`, the value of `files` in the route `table`, and the app for what is none.
 pub(crate) fn read(node: &Node<'_>, table: &Table<'_>, base: &Base, app: Option<AppRoute>) -> Option<Files> {
-    let root = base.directory(node, "the directory of the files");
+    let root = base.directory(node, "the directory of the files", Reader::Proxy);
     let index = table.read("index", Vec::new(), |node| one_or_more(&node, |node| name(node, NAME)));
     let suffixes = table.read("suffixes", Vec::new(), |node| one_or_more(&node, suffix));
     let fallback = table.read("fallback", None, |node| {

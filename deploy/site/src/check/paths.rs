@@ -37,10 +37,18 @@ impl Base {
         self.found(node, path, FILE, Path::is_file, expected)
     }
 
-    /// A directory that exists.
-    pub(crate) fn directory(&self, node: &Node<'_>, expected: &str) -> Option<PathBuf> {
+    /// A directory that exists. One that the other program's account alone may reach is taken as it is: `user` will say.
+    pub(crate) fn directory(&self, node: &Node<'_>, expected: &str, user: Reader) -> Option<PathBuf> {
         let path = self.resolve(node.text(expected)?);
+        if self.reader != user && self.reader != Reader::Command && self.is_kept_from_us(&path) {
+            return Some(path);
+        }
         self.found(node, path, "directory", Path::is_dir, expected)
+    }
+
+    /// Whether this account may not even see what is there.
+    pub(crate) fn is_kept_from_us(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
     }
 
     /// A directory that may have to be made.

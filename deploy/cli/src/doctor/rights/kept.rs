@@ -32,8 +32,12 @@ pub(super) fn look(site: &Site, accounts: &Accounts, report: &mut Report) {
 
 /// Whether a place is as it should be; else it says what is not.
 fn judge(name: &str, access: &Access, rule: &Rule, next: &str, report: &mut Report) -> std::io::Result<bool> {
-    let mut good = true;
-    for stranger in access.strangers(rule)? {
+    let others = access.of_others(rule)?;
+    let mut good = others.is_empty();
+    for other in &others {
+        report.problem(TOPIC, format_args!("{name} is not kept from {other}, the other service's"), next);
+    }
+    for stranger in access.strangers(rule)?.into_iter().filter(|stranger| !others.contains(&stranger.account)) {
         good = false;
         let text = format!("{name}: {stranger}");
         if stranger.is_ordinary() {
@@ -42,7 +46,7 @@ fn judge(name: &str, access: &Access, rule: &Rule, next: &str, report: &mut Repo
             report.warning(TOPIC, text, format_args!("nothing, if you let it in; else {next}"));
         }
     }
-    if let Some(owner) = access.foreign_owner(rule)? {
+    if let Some(owner) = access.foreign_owner(rule)?.filter(|owner| !others.contains(&owner.account)) {
         good = false;
         let text = format!("{name} belongs to {}, who can let anybody in", owner.account);
         report.warning(TOPIC, text, format_args!("nothing, if that is who keeps it; else {INSTALL}"));

@@ -18,6 +18,8 @@ const SITE: &str = "/srv/trial";
 /// A port that only root may bind, in a network of the trial's own.
 const PORT: u16 = 443;
 const UNITS: [&str; 3] = ["tidegate-appserver.service", "tidegate-proxy.service", "tidegate-proxy.socket"];
+/// Those of the first two.
+const ACCOUNTS: [&str; 2] = ["tidegate", "tidegate-proxy"];
 /// How long the users of an upgrade go on.
 const LOAD: Duration = Duration::from_secs(20);
 
@@ -38,6 +40,8 @@ pub(super) fn trial(packages: &Path) -> Result<()> {
     let system = System::boot(&place)?;
     installed(&system, &deb, &python)?;
     upgraded(&system, &next, &load)?;
+    proxy_first(&system)?;
+    account_kept(&system)?;
     removed(&system)?;
     println!("      removed: no program, no unit, no process; the site's files are there");
     Ok(())
@@ -163,6 +167,8 @@ fn installed(system: &System, deb: &Path, python: &Path) -> Result<()> {
     system.run("tidegate", &["init", SITE])?;
     let file = format!("{SITE}/tidegate.yaml");
     adapt(&system.path(&file), &python.to_string_lossy(), PORT, LONG)?;
+    let adapted = fs::read_to_string(system.path(&file))?;
+    fs::write(system.path(&file), adapted + "log: { to: .tidegate/logs/trial.log }\n")?;
     system.run("tidegate", &["--config", &file, "check"])?;
     system.run("tidegate", &["--config", &file, "service", "install", "--start"])?;
     let units: Vec<String> = UNITS.iter().map(|unit| format!("/etc/systemd/system/{unit}")).collect();
@@ -183,10 +189,85 @@ fn installed(system: &System, deb: &Path, python: &Path) -> Result<()> {
         "      port {PORT} is served by a process without capabilities, of user {}",
         value("Uid:").split('\t').next().unwrap_or_default()
     );
+    two_accounts(system)?;
+    let doctor = system.quietly("tidegate", &["--config", &file, "doctor"]);
+    let doctor = doctor.context("`tidegate doctor` finds a problem")?;
+    ensure!(!doctor.contains("may not"), "{doctor}");
+    for unit in &UNITS[..2] {
+        system.run("systemctl", &["reload", unit])?;
+    }
+    Ok(())
+}
+
+/// What apps' code cannot do, because the proxy is another user's.
+fn two_accounts(system: &System) -> Result<()> {
+    let status = system.run("tidegate", &["service", "status"])?;
+    for (unit, account) in UNITS.iter().zip(ACCOUNTS) {
+        let user = system.quietly("ps", &["-o", "user:32=", "-p", system.process(unit)?.trim()])?;
+        ensure!(user.trim() == account, "{unit} is {user}'s");
+        ensure!(
+            status.lines().any(|line| line.split_whitespace().any(|word| word == account)),
+            "no {account}: {status}"
+        );
+    }
+    let key = system.page("/key")?;
+    ensure!(key == "PermissionError", "the app opens the private key: {key}");
+    let proxy = system.process(UNITS[1])?;
+    let file = format!("{SITE}/tidegate.yaml");
+    for (what, command) in [
+        ("stops the proxy", &["kill", "-0", proxy.trim()][..]),
+        ("gives orders", &["tidegate", "--config", &file, "reload"]),
+    ] {
+        let tried = system.quietly("runuser", &[&["-u", ACCOUNTS[0], "--"], command].concat());
+        ensure!(tried.is_err(), "the apps' account {what}");
+    }
+    println!("      apps are {}'s, the proxy is {}'s: no key, no signal, no orders for them", ACCOUNTS[0], ACCOUNTS[1]);
+    Ok(())
+}
+
+/// Makes the installation what a version that knew one account left, and runs it so.
+fn as_one_account(system: &System) -> Result<()> {
+    let units = system.path("/etc/systemd/system");
+    let server = fs::read_to_string(units.join(UNITS[0]))?;
+    let directory: String =
+        server.lines().filter(|line| line.starts_with("RuntimeDirectory")).map(|line| format!("{line}\n")).collect();
+    for unit in &UNITS[..2] {
+        let mut written = fs::read_to_string(units.join(unit))?;
+        if !written.contains("RuntimeDirectory=") {
+            written = written.replace("NoNewPrivileges=", &format!("{directory}NoNewPrivileges="));
+        }
+        for (now, then) in [
+            (format!("User={}\n", ACCOUNTS[1]), format!("User={}\n", ACCOUNTS[0])),
+            (format!("SupplementaryGroups={}\n", ACCOUNTS[0]), String::new()),
+            (format!(" \"--trust\" \"{}\"", ACCOUNTS[0]), String::new()),
+            (format!(" \"--trust\" \"{}\"", ACCOUNTS[1]), String::new()),
+            ("ExecReload=+".to_owned(), "ExecReload=".to_owned()),
+            ("RuntimeDirectoryMode=0750".to_owned(), "RuntimeDirectoryMode=0700".to_owned()),
+            // As an older version would have written it.
+            ("UMask=0027\n".to_owned(), "UMask=0077\n".to_owned()),
+        ] {
+            written = written.replace(&now, &then);
+        }
+        ensure!(written.contains("User=tidegate\n") && !written.contains("--trust"), "{written}");
+        fs::write(units.join(unit), written)?;
+    }
+    let state = format!("{SITE}/.tidegate");
+    system.quietly("chown", &["-R", &format!("{0}:{0}", ACCOUNTS[0]), &state])?;
+    system.quietly("find", &[&state, "-type", "d", "-exec", "chmod", "0700", "{}", "+"])?;
+    system.quietly("systemctl", &["daemon-reload"])?;
+    system.run("systemctl", &["restart", "tidegate.target"])?;
+    let key = system.page("/key")?;
+    ensure!(key == "read", "under one account the app opens the private key: {key}");
     Ok(())
 }
 
 fn upgraded(system: &System, next: &Path, load: &Path) -> Result<()> {
+    let units = system.path("/etc/systemd/system");
+    let unit = |name: &str| fs::read_to_string(units.join(name)).with_context(|| format!("there is no {name}"));
+    let written = [unit(UNITS[0])?, unit(UNITS[1])?];
+    as_one_account(system)?;
+    let certificate = system.path(SITE).join(".tidegate/development.pem");
+    let served = fs::read(&certificate)?;
     let before = [system.process(UNITS[0])?, system.process(UNITS[1])?];
     let mut users = Vec::new();
     for more in [&[][..], &["--close"]] {
@@ -198,13 +279,11 @@ fn upgraded(system: &System, next: &Path, load: &Path) -> Result<()> {
     }
     let site = system.path(SITE);
     fs::write(site.join("app.py"), super::FLASK.replace("version 1", "version 2"))?;
-    // As an older version would have written it.
-    let unit = system.path("/etc/systemd/system").join(UNITS[0]);
-    let written = fs::read_to_string(&unit)?;
-    fs::write(&unit, written.replace("UMask=0027\n", "UMask=0077\n"))?;
     system.run("dpkg", &["--install", &next.to_string_lossy()])?;
-    let upgraded = fs::read_to_string(&unit)?;
-    ensure!(upgraded == written, "the upgrade wrote this {}:\n{upgraded}\nin place of\n{written}", UNITS[0]);
+    for (name, written) in UNITS.iter().zip(written) {
+        let upgraded = unit(name)?;
+        ensure!(upgraded == written, "the upgrade wrote this {name}:\n{upgraded}\nin place of\n{written}");
+    }
     ensure!(
         users.iter_mut().all(|user| user.try_wait().is_ok_and(|end| end.is_none())),
         "the load ended before the upgrade"
@@ -213,6 +292,8 @@ fn upgraded(system: &System, next: &Path, load: &Path) -> Result<()> {
     ensure!(page.contains("version 2"), "after the upgrade the page says {page:?}");
     let after = [system.process(UNITS[0])?, system.process(UNITS[1])?];
     ensure!(before[0] != after[0] && before[1] != after[1], "the upgrade did not restart both services");
+    two_accounts(system)?;
+    ensure!(fs::read(&certificate)? == served, "the upgrade lost the certificate");
     for user in users {
         let users = Users::of(user)?;
         let [good, failed, connections, longest] =
@@ -227,6 +308,51 @@ fn upgraded(system: &System, next: &Path, load: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The app server makes the directory in which the two meet; the proxy waits for it.
+fn proxy_first(system: &System) -> Result<()> {
+    let file = format!("{SITE}/tidegate.yaml");
+    system.run("tidegate", &["--config", &file, "service", "stop"])?;
+    system.quietly("sh", &["-c", "rm -r /run/tidegate-*"])?;
+    system.run("systemctl", &["start", UNITS[2], UNITS[1]])?;
+    ensure!(system.page("/static/style.css")?.contains("teal"), "the proxy alone serves no files");
+    let said = system.quietly("tidegate", &["--config", &file, "logs", "proxy", "--level", "warn"])?;
+    ensure!(
+        said.contains("no app server") && said.contains("-control.sock"),
+        "the proxy does not say what it waits for: {said}"
+    );
+    system.run("systemctl", &["start", UNITS[0]])?;
+    ensure!(system.page("/")?.contains("version"), "the proxy has not found the app server");
+    Ok(())
+}
+
+/// An account for both is kept if it was chosen, or if the proxy's own could not serve the site.
+fn account_kept(system: &System) -> Result<()> {
+    let file = format!("{SITE}/tidegate.yaml");
+    let install = |more: &[&str]| system.run("tidegate", &[&["--config", &file, "service", "install"], more].concat());
+    let proxy = |expected: &str| -> Result<()> {
+        let unit = fs::read_to_string(system.path("/etc/systemd/system").join(UNITS[1]))?;
+        ensure!(unit.contains(&format!("User={expected}\n")), "expected {expected}: {unit}");
+        Ok(())
+    };
+    install(&["--account", ACCOUNTS[0]])?;
+    system.quietly("tidegate", &["service", "install", "--all"])?;
+    proxy(ACCOUNTS[0])?;
+    install(&[])?;
+    proxy(ACCOUNTS[0])?;
+    install(&["--account", "default"])?;
+    proxy(ACCOUNTS[1])?;
+    as_one_account(system)?;
+    let files = format!("{SITE}/static");
+    for (owner, mode, expected) in [(ACCOUNTS[0], "0700", ACCOUNTS[0]), ("root", "0755", ACCOUNTS[1])] {
+        system.quietly("chown", &["-R", owner, &files])?;
+        system.quietly("chmod", &[mode, &files])?;
+        install(if mode == "0700" { &[] } else { &["--account", "default"] })?;
+        proxy(expected)?;
+    }
+    system.run("systemctl", &["restart", "tidegate.target"])?;
+    two_accounts(system)
 }
 
 fn removed(system: &System) -> Result<()> {

@@ -109,6 +109,7 @@ const SHORT: &str = "2s";
 const LONG: &str = "60s";
 
 const FLASK: &str = "\
+import os
 import time
 from flask import Flask
 
@@ -118,6 +119,15 @@ app = Flask(__name__)
 @app.get('/')
 def home():
     return 'version 1'
+
+
+@app.get('/key')
+def key():
+    try:
+        open(os.path.join(os.path.dirname(__file__), '.tidegate', 'development.key')).close()
+    except OSError as error:
+        return type(error).__name__
+    return 'read'
 
 
 @app.get('/slow')
