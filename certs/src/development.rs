@@ -33,6 +33,10 @@ fn development_at(dir: &Path, names: &[String], now: OffsetDateTime) -> Result<C
     let pem = dir.join("development.pem");
     let key = dir.join("development.key");
     let _lock = lock(dir)?;
+    for path in [&pem, &key] {
+        // Somebody else's key is no secret.
+        tidegate_host::file::expel(path).map_err(|source| CertificateError::Write { path: path.clone(), source })?;
+    }
     if let Ok(kept) = load(&pem, &key) {
         let lasts = kept.not_after > (now + RENEW_BEFORE).unix_timestamp();
         if lasts && names.iter().all(|name| kept.names.contains(name)) {
@@ -49,7 +53,8 @@ fn development_at(dir: &Path, names: &[String], now: OffsetDateTime) -> Result<C
 fn lock(dir: &Path) -> Result<File, CertificateError> {
     let path = dir.join("development.lock");
     let locked = fs::create_dir_all(dir)
-        .and_then(|()| File::options().write(true).create(true).truncate(false).open(&path))
+        .and_then(|()| tidegate_host::file::expel(&path))
+        .and_then(|_| File::options().write(true).create(true).truncate(false).open(&path))
         .and_then(|file| file.lock().map(|()| file));
     locked.map_err(|source| CertificateError::Write { path, source })
 }

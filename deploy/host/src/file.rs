@@ -92,6 +92,13 @@ pub fn is_at(file: &File, path: &Path) -> bool {
     sys::is_at(file, path).unwrap_or(false)
 }
 
+/// Removes what another account has put where a file of ours is to be, in a directory of ours in which others may make files
+/// (the sticky bit; never so on Windows, whose lists tell accounts apart). Links are removed and not followed; what root or this
+/// account made stays. Whether there was anything.
+pub fn expel(path: &Path) -> io::Result<bool> {
+    sys::expel(path)
+}
+
 /// Creates a new file for writing and reading back that only its owner can open. It is gone when it is
 /// closed, whatever ends the process. `AlreadyExists` if the name is taken.
 pub fn create_temporary(path: &Path) -> io::Result<File> {

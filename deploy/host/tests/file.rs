@@ -153,3 +153,35 @@ mod windows {
         }
     }
 }
+
+/// Only root can make files look like another account's.
+#[cfg(unix)]
+#[test]
+fn what_another_account_put_in_our_place_goes_and_nothing_else() {
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
+    use tidegate_host::file::expel;
+
+    if !tidegate_host::machine::is_administrator() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let shared = |mode| fs::set_permissions(&scratch.0, fs::Permissions::from_mode(mode)).unwrap();
+    let [own, theirs, link, target] = ["own", "theirs", "link", "target"].map(|name| scratch.0.join(name));
+    for path in [&own, &theirs, &target] {
+        fs::write(path, "x").unwrap();
+    }
+    symlink(&target, &link).unwrap();
+    for path in [&theirs, &link] {
+        lchown(path, Some(12_345), Some(12_345)).unwrap();
+    }
+    for mode in [0o770, 0o1777] {
+        shared(mode);
+        assert!(!expel(&theirs).unwrap() && theirs.exists(), "{mode:o}");
+    }
+    shared(0o1770);
+    for (path, expected) in [(&own, false), (&theirs, true), (&link, true), (&scratch.0.join("none"), false)] {
+        assert_eq!(expel(path).unwrap(), expected, "{}", path.display());
+    }
+    assert!(own.exists() && target.exists() && !theirs.exists() && fs::symlink_metadata(&link).is_err());
+}

@@ -191,9 +191,14 @@ impl LogFile {
         if let Some(directory) = self.path.parent() {
             fs::create_dir_all(directory)?;
         }
+        // A name that is free until now may be taken by an account that logs here too.
+        tidegate_host::file::expel(&self.path)?;
         // On Windows the standard library shares reading, writing and deleting, so that others may read, move and
         // delete the file meanwhile.
         let file = OpenOptions::new().append(true).create(true).open(&self.path)?;
+        if tidegate_host::file::expel(&self.path)? {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another account made it meanwhile"));
+        }
         let metadata = file.metadata()?;
         self.looked = Instant::now();
         let size = metadata.len();

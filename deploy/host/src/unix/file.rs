@@ -8,6 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::place::{STICKY, own_user};
+
+const EVERYBODY_WRITES: u32 = 0o002;
+
 /// O_NONBLOCK so that a FIFO does not block before it is found to be no regular file.
 const READ: c_int = libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
 
@@ -114,6 +118,22 @@ pub(crate) fn file_identity(_: &File, metadata: &Metadata) -> io::Result<FileIde
 pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let (ours, theirs) = (file.metadata()?, fs::metadata(path)?);
     Ok((ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()))
+}
+
+pub(crate) fn expel(path: &Path) -> io::Result<bool> {
+    let Some(directory) = path.parent().and_then(|directory| fs::metadata(directory).ok()) else { return Ok(false) };
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(false) };
+    // One that everybody may write to, such as /tmp, is nobody's to clear.
+    let is_ours = directory.uid() == own_user() && directory.mode() & (STICKY | EVERYBODY_WRITES) == STICKY;
+    if !is_ours || [0, own_user()].contains(&found.uid()) {
+        return Ok(false);
+    }
+    if found.is_dir() {
+        fs::remove_dir(path)?
+    } else {
+        fs::remove_file(path)?
+    }
+    Ok(true)
 }
 
 pub(crate) fn create_temporary(path: &Path) -> io::Result<File> {

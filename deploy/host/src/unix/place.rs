@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 /// Links in a path, as the kernel has it.
 const MOST_LINKS: usize = 40;
 /// Of a directory in which everybody removes their own files only.
-const STICKY: u32 = 0o1000;
+pub(super) const STICKY: u32 = 0o1000;
 /// Owner and group make files there.
 const SHARED: u32 = 0o1770;
 const PASS_FOR_OTHERS: u32 = 0o005;

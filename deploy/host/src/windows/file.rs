@@ -163,6 +163,11 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     create_new(path, GENERIC_WRITE, FILE_ATTRIBUTE_NORMAL)
 }
 
+/// Both services' accounts may change all that is in their directories.
+pub(crate) fn expel(_path: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
 pub(crate) fn create_temporary(path: &Path) -> io::Result<File> {
     // TEMPORARY: kept in memory for as long as there is enough of it.
     let flags = FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE;

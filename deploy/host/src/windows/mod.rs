@@ -41,7 +41,7 @@ use windows_sys::Win32::System::Threading::{GetProcessTimes, OpenProcess, PROCES
 
 pub(crate) use child::{Process, spawn};
 pub(crate) use file::{
-    FileIdentity, create_private, create_temporary, directory_within, file_identity, is_at, open_within,
+    FileIdentity, create_private, create_temporary, directory_within, expel, file_identity, is_at, open_within,
 };
 pub(crate) use pipe::{Listener, Stream, client_process, connect, local_endpoint, server_process};
 pub(crate) use security::{trust, trusted};

@@ -27,7 +27,7 @@ const LOAD: Duration = Duration::from_secs(20);
 pub(super) fn trial(packages: &Path) -> Result<()> {
     let place = fresh("deb")?;
     let deb = packages.join(format!("tidegate_{VERSION}_amd64.deb"));
-    let tools = ["unshare", "nsenter", "pivot_root", "systemd-analyze", "curl"];
+    let tools = ["unshare", "nsenter", "pivot_root", "systemd-analyze", "curl", "openssl"];
     if !may_boot() || tools.iter().any(|tool| machine::find(tool).is_none()) {
         println!("      no root, systemd or cgroups: only the package's files are tried");
         let root = place.join("root");
@@ -168,7 +168,14 @@ fn installed(system: &System, deb: &Path, python: &Path) -> Result<()> {
     let file = format!("{SITE}/tidegate.yaml");
     adapt(&system.path(&file), &python.to_string_lossy(), PORT, LONG)?;
     let adapted = fs::read_to_string(system.path(&file))?;
-    fs::write(system.path(&file), adapted + "log: { to: .tidegate/logs/trial.log }\n")?;
+    let more = "log: { to: .tidegate/logs/trial.log }\ncertificates: [{ certificate: shop.pem, key: shop.key }]\n";
+    fs::write(system.path(&file), adapted + more)?;
+    let [key, certificate] = ["shop.key", "shop.pem"].map(|name| format!("{SITE}/{name}"));
+    let names = "subjectAltName=IP:127.0.0.1,DNS:localhost";
+    let made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=trial"];
+    system.quietly("openssl", &[&made[..], &["-addext", names, "-keyout", &key, "-out", &certificate]].concat())?;
+    // As certbot leaves it.
+    system.quietly("chmod", &["0600", &key])?;
     system.run("tidegate", &["--config", &file, "check"])?;
     system.run("tidegate", &["--config", &file, "service", "install", "--start"])?;
     let units: Vec<String> = UNITS.iter().map(|unit| format!("/etc/systemd/system/{unit}")).collect();
@@ -251,7 +258,9 @@ fn as_one_account(system: &System) -> Result<()> {
         ensure!(written.contains("User=tidegate\n") && !written.contains("--trust"), "{written}");
         fs::write(units.join(unit), written)?;
     }
-    let state = format!("{SITE}/.tidegate");
+    let [state, key] = [".tidegate", "shop.key"].map(|name| format!("{SITE}/{name}"));
+    system.quietly("chown", &[&format!("{0}:{0}", ACCOUNTS[0]), &key])?;
+    system.quietly("chmod", &["0400", &key])?;
     system.quietly("chown", &["-R", &format!("{0}:{0}", ACCOUNTS[0]), &state])?;
     system.quietly("find", &[&state, "-type", "d", "-exec", "chmod", "0700", "{}", "+"])?;
     system.quietly("systemctl", &["daemon-reload"])?;
@@ -266,8 +275,6 @@ fn upgraded(system: &System, next: &Path, load: &Path) -> Result<()> {
     let unit = |name: &str| fs::read_to_string(units.join(name)).with_context(|| format!("there is no {name}"));
     let written = [unit(UNITS[0])?, unit(UNITS[1])?];
     as_one_account(system)?;
-    let certificate = system.path(SITE).join(".tidegate/development.pem");
-    let served = fs::read(&certificate)?;
     let before = [system.process(UNITS[0])?, system.process(UNITS[1])?];
     let mut users = Vec::new();
     for more in [&[][..], &["--close"]] {
@@ -293,7 +300,6 @@ fn upgraded(system: &System, next: &Path, load: &Path) -> Result<()> {
     let after = [system.process(UNITS[0])?, system.process(UNITS[1])?];
     ensure!(before[0] != after[0] && before[1] != after[1], "the upgrade did not restart both services");
     two_accounts(system)?;
-    ensure!(fs::read(&certificate)? == served, "the upgrade lost the certificate");
     for user in users {
         let users = Users::of(user)?;
         let [good, failed, connections, longest] =

@@ -124,7 +124,7 @@ def home():
 @app.get('/key')
 def key():
     try:
-        open(os.path.join(os.path.dirname(__file__), '.tidegate', 'development.key')).close()
+        open(os.path.join(os.path.dirname(__file__), 'shop.key')).close()
     except OSError as error:
         return type(error).__name__
     return 'read'
