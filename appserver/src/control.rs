@@ -22,6 +22,8 @@ use crate::server::{SWITCH_TIMEOUT, Server};
 
 /// For one message to a peer, which reads all the time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks whether the control socket is still this app server's.
+const LOOK: Duration = Duration::from_secs(5);
 /// Progress lines that a command may be behind.
 const PROGRESS_LINES: usize = 64;
 
@@ -32,8 +34,10 @@ pub(crate) type Writer = WriteHalf<LocalStream>;
 pub(crate) async fn serve(server: Arc<Server>, mut listener: LocalListener) {
     let mut sessions = JoinSet::new();
     let mut number = 0;
+    let mut look = time::interval(LOOK);
+    let mut is_in_place = true;
     loop {
-        // Both are cancel-safe.
+        // All are cancel-safe.
         tokio::select! {
             accepted = listener.accept(), if sessions.len() < STRANGERS => match accepted {
                 Ok(stream) => {
@@ -47,6 +51,15 @@ pub(crate) async fn serve(server: Arc<Server>, mut listener: LocalListener) {
                 }
             },
             Some(ended) = sessions.join_next() => log_panicked(ended),
+            _ = look.tick() => {
+                if is_in_place && !listener.is_in_place() {
+                    tracing::error!(
+                        "another program of this account has taken the control socket away, or put its own there: the proxy and \
+                         commands that connect from now on talk to that one. Find it, and restart the services"
+                    );
+                }
+                is_in_place = listener.is_in_place();
+            }
         }
     }
 }

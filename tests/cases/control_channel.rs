@@ -67,6 +67,21 @@ async fn a_server_of_another_account_is_refused() {
     bounded("the squatter's end", squatter.wait()).await.unwrap();
 }
 
+/// An app's code has the app server's account, which may exchange its files.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_control_socket_that_is_exchanged_is_noticed() {
+    let mut running = Site::new("exchanged").app("shop", "mirror:app", &[]).start().await;
+    let Endpoint::Unix(path) = tidegate_site::load(&running.site.config()).unwrap().control_endpoint() else {
+        panic!()
+    };
+    std::fs::remove_file(&path).unwrap();
+    let _false = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    running.appserver().log.wait(&["ERROR", "another program of this account has taken the control socket"]).await;
+    // The proxy has its connection, and the site serves.
+    assert_eq!(running.get("/").await.status, 200);
+}
+
 async fn connect(running: &Running) -> LocalStream {
     let endpoint: Endpoint = tidegate_site::load(&running.site.config()).unwrap().control_endpoint();
     tidegate_host::connect(&endpoint, Instant::now() + Duration::from_secs(30)).await.unwrap()

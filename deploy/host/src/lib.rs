@@ -12,7 +12,7 @@
 //! | Item | What it is |
 //! |---|---|
 //! | `local_endpoint(dir, name)` | where a local socket of that name lives |
-//! | `Listener::{bind, accept}`, `Stream`, `connect` | Unix sockets, named pipes |
+//! | `Listener::{bind, accept, is_in_place}`, `Stream`, `connect` | Unix sockets, named pipes |
 //! | `client_process`, `server_process`, `check_client`, `check_server` | who is at the other end of one |
 //! | `prepare_tcp`, `TCP_BACKLOG`, `NO_ADDRESS_FAMILY` | options of a TCP listener before it is bound |
 //! | `port::listening(is_wanted)`, `port::REFUSED` | the process that listens on an address, and what to say of a port that may not be bound |

@@ -44,6 +44,15 @@ impl LocalListener {
         bound.map(Self).map_err(|error| context(error, format_args!("failed to listen on {endpoint}")))
     }
 
+    /// Whether those who connect by this endpoint's name come here. Where a socket is a file, programs of the same account can
+    /// exchange it (Unix); the name of a pipe stays whose it is.
+    pub fn is_in_place(&self) -> bool {
+        match &self.0 {
+            ListenerKind::System(listener) => listener.is_in_place(),
+            ListenerKind::Tcp(_) => true,
+        }
+    }
+
     /// The next connection. Cancel-safe. Waits out a shortage of descriptors or memory, so an error
     /// means that this listener is of no more use.
     pub async fn accept(&mut self) -> io::Result<LocalStream> {

@@ -141,6 +141,10 @@ impl Listener {
         })
     }
 
+    pub(crate) fn is_in_place(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
+    }
+
     pub(crate) async fn accept(&mut self) -> io::Result<Stream> {
         self.listener.accept().await.map(|(stream, _)| stream)
     }
@@ -148,9 +152,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let still_ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
-        if still_ours {
+        if self.is_in_place() {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -71,6 +71,11 @@ impl Listener {
         Ok(Self { connected, _waiting: waiting })
     }
 
+    /// Its first instance is protected.
+    pub(crate) fn is_in_place(&self) -> bool {
+        true
+    }
+
     pub(crate) async fn accept(&mut self) -> io::Result<Stream> {
         let connected = self.connected.recv().await;
         connected.map(Stream::Server).ok_or_else(|| io::Error::other("the tasks that wait for clients are gone"))
