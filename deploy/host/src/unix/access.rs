@@ -145,13 +145,26 @@ pub(crate) fn is_owners_own_group(place: &Path, id: &str) -> bool {
     if id != format!("group:{}", metadata.gid()) {
         return false;
     }
-    let Some((_, mut members)) = group(metadata.gid()) else { return false };
-    // Whose own group it is, is not in the group's list.
-    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let of_group = |line: &&str| line.split(':').nth(3) == Some(&metadata.gid().to_string());
-    members.extend(accounts.lines().filter(of_group).filter_map(|line| Some(line.split(':').next()?.to_owned())));
+    let Some(members) = members(metadata.gid()) else { return false };
     let owner = user_name(metadata.uid());
     members.iter().all(|member| *member == owner || member == "root")
+}
+
+/// Everybody in a group.
+fn members(gid: u32) -> Option<Vec<String>> {
+    let (_, mut members) = group(gid)?;
+    // Whose own group it is, is not in the group's list.
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of_group = |line: &&str| line.split(':').nth(3) == Some(&gid.to_string());
+    members.extend(accounts.lines().filter(of_group).filter_map(|line| Some(line.split(':').next()?.to_owned())));
+    Some(members)
+}
+
+/// Those in a group that are none of these accounts.
+pub(super) fn other_members(gid: u32, accounts: &[&str]) -> Vec<String> {
+    let mut others = members(gid).unwrap_or_default();
+    others.retain(|member| member != "root" && !accounts.contains(&member.as_str()));
+    others
 }
 
 /// The directories by which a path is reached, and itself, also where links lead. Of those above that have the sticky bit nobody exchanges what is
@@ -306,5 +319,7 @@ mod tests {
         assert_eq!(ids("no-such-account").unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!((user_name(0), group_name(0)), ("root".to_owned(), "root".to_owned()));
         assert_eq!(user_name(4_000_000_000), "4000000000");
+        let root = owner("root").unwrap();
+        assert_eq!((other_members(root.group, &[]), own_group("root").unwrap()), (Vec::new(), "root".to_owned()));
     }
 }

@@ -34,6 +34,16 @@ fn prepare_one(directory: &Path, services: &[Service], installed: &mut Installed
     let left =
         left.into_iter().map(|what| format!("{} was not given to {account} as a whole: {what}", directory.display()));
     installed.warnings.extend(left);
+    for guest in writers.iter().map(|service| account_of(service)).filter(|guest| *guest != account) {
+        let others = access::other_members(access::owner(guest)?.group, &[guest, account]);
+        if !others.is_empty() {
+            installed.warnings.push(format!(
+                "the group of {guest} has other members, who can make files in {}: {}",
+                directory.display(),
+                others.join(", ")
+            ));
+        }
+    }
     Ok(())
 }
 
