@@ -1,7 +1,6 @@
 //! `tidegate service install`: what each service of a site is, and making or changing it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate_contract::MaintenanceState;
@@ -149,8 +148,6 @@ fn services(
     let Writable { own, others } = Writable::of(site);
     let below = Writable::below(site);
     let server_log = site.log.file_of(PARTS[0]);
-    let buffers = &site.limits.buffer.directory;
-    let is_servers = |own: &&PathBuf| *own != buffers || server_log.as_ref().is_some_and(|log| log.starts_with(own));
     Ok([
         Service {
             name: server.clone(),
@@ -165,7 +162,8 @@ fn services(
             start,
             stop_timeout: site.apps_drain() + MARGIN,
             reload: reload.clone(),
-            writable: own.iter().filter(is_servers).cloned().collect(),
+            // The buffers, too: a proxy that still runs under the apps' account goes on until it is restarted.
+            writable: own.clone(),
             below: below.clone(),
             files: std::iter::once(site.state_dir.join(MaintenanceState::FILE)).chain(server_log.clone()).collect(),
             writable_by_others: others.clone(),
