@@ -21,7 +21,9 @@ use crate::upload::{Upload, discard};
 pub(crate) enum Event {
     /// Deliver a response head (with its body, or the pipe that the body will come through).
     Reply(oneshot::Sender<Reply>, Reply),
-    /// Look at a response's pipe again.
+    /// Drop a response that nobody waits for.
+    Unwanted(Reply),
+    /// Look at a response's pipe, or at its connection, again.
     Wake(Waker),
     /// Start to read a request body: the app asked for it.
     Read(Arc<Upload>, Incoming),
@@ -59,6 +61,7 @@ impl Outbox {
                 match event {
                     // A receiver that is gone drops the reply, and with it hangs up its pipe.
                     Event::Reply(to, reply) => drop(to.send(reply)),
+                    Event::Unwanted(reply) => drop(reply),
                     Event::Wake(waker) => waker.wake(),
                     Event::Read(upload, incoming) => drop(tokio::spawn(upload.fill(incoming))),
                     Event::Discard(incoming) => drop(tokio::spawn(discard(incoming))),

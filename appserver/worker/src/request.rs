@@ -10,9 +10,8 @@ use http::header;
 use http::request::Parts;
 use parking_lot::Mutex;
 use tidegate_contract::{Dispatch, FromWorker, Interruption};
-use tokio::sync::oneshot;
 
-use crate::io::Reply;
+use crate::io::ReplyTo;
 use crate::shared::Shared;
 use crate::threads::Seat;
 use crate::upload::Upload;
@@ -35,7 +34,7 @@ const GONE: u8 = 64;
 /// A request and the way its response goes back.
 pub(crate) struct Job {
     pub(crate) request: Arc<Request>,
-    pub(crate) reply: oneshot::Sender<Reply>,
+    pub(crate) reply: ReplyTo,
 }
 
 /// A request.

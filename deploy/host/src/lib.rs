@@ -44,6 +44,7 @@ mod endpoint;
 mod event;
 pub mod file;
 mod given;
+mod halves;
 mod local;
 pub mod machine;
 mod password;
@@ -79,6 +80,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use event::Event;
 pub use file::write_private;
 pub use given::{given_in_vain, given_listener};
+pub use halves::{LocalReader, LocalWriter};
 pub use local::{Audience, LocalListener, LocalStream, connect, connect_to_server};
 pub use password::Password;
 pub use program::{

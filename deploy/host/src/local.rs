@@ -86,10 +86,10 @@ pub enum Audience {
 
 /// A connection, accepted or made.
 #[derive(Debug)]
-pub struct LocalStream(StreamKind);
+pub struct LocalStream(pub(crate) StreamKind);
 
 #[derive(Debug)]
-enum StreamKind {
+pub(crate) enum StreamKind {
     System(sys::Stream),
     Tcp(TcpStream),
 }

@@ -47,7 +47,8 @@ impl Streamed {
         Self { shared, request, pipe, idle: None, ended: false, flushed: false }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
+    /// The next chunk.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
         match self.pipe.poll(context) {
             Poll::Ready(Piece::Chunk(chunk)) => {
                 self.idle = None;

@@ -1,5 +1,6 @@
-//! The endpoint: accepts connections and serves HTTP/1.1 on each with hyper.
+//! The endpoint: accepts connections and serves HTTP/1.1 on each: [`bare`] as long as it can, then hyper.
 
+use std::io::Cursor;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +10,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tidegate_host::{Audience, Endpoint, LocalListener, LocalStream};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::{mpsc, watch};
 
-use super::service;
+use super::{bare, service};
 use crate::log;
 use crate::request::Request;
 use crate::shared::Shared;
 
 /// The proxy lets 100 header fields through by default, and its parser 256.
-const MAX_HEADERS: usize = 256;
+pub(super) const MAX_HEADERS: usize = 256;
 /// Head of a request, and read buffer of a body.
-const MAX_BUFFER: usize = 1 << 20;
+pub(super) const MAX_BUFFER: usize = 1 << 20;
 /// Pause after a failed accept, so that a lasting failure does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -88,6 +90,9 @@ async fn serve(
     mut stop: watch::Receiver<bool>,
     _alive: mpsc::Sender<()>,
 ) {
+    let Some((stream, read)) = bare::serve(shared, stream, &mut stop).await else { return };
+    let (reader, writer) = tokio::io::split(stream);
+    let stream = tokio::io::join(Cursor::new(read).chain(reader), writer);
     let link = Arc::new(Link::default());
     let service = {
         let link = Arc::clone(&link);

@@ -1,9 +1,12 @@
 //! The I/O thread: one native thread with a single-threaded runtime that owns every socket. It
 //! never runs Python and never waits for a thread that does.
 
+mod bare;
 mod body;
 mod connection;
+mod head;
 mod service;
+mod wire;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -12,15 +15,36 @@ use std::time::Duration;
 use tidegate_host::Endpoint;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 
 pub(crate) use self::body::{ReplyBody, Streamed};
 pub(crate) use self::service::{INTERNAL, failure};
+use self::wire::Answer;
 use crate::channel::{Channel, Mailbox};
 use crate::inspect;
+use crate::outbox::{Event, Outbox};
 use crate::shared::Shared;
 
-/// A response on its way to hyper.
+/// A response on its way to its connection.
 pub(crate) type Reply = http::Response<ReplyBody>;
+
+/// Where a response goes.
+pub(crate) enum ReplyTo {
+    /// To hyper's task, by way of the outbox.
+    Hyper(oneshot::Sender<Reply>),
+    /// Straight to its connection.
+    Wire(Answer),
+}
+
+impl ReplyTo {
+    /// Answers. Called by Python threads.
+    pub(crate) fn send(self, reply: Reply, outbox: &Outbox) {
+        match self {
+            Self::Hyper(to) => outbox.push(Event::Reply(to, reply)),
+            Self::Wire(answer) => answer.send(reply),
+        }
+    }
+}
 
 /// What the main thread asks of the I/O thread.
 pub(crate) enum Order {

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout_at};
 
 use super::connection::Link;
-use super::{Reply, ReplyBody};
+use super::{Reply, ReplyBody, ReplyTo};
 use crate::request::{Body, Job, Request};
 use crate::shared::Shared;
 use crate::threads::Next;
@@ -45,15 +45,11 @@ pub(super) fn serve(
 ) -> impl Future<Output = Result<Reply, Infallible>> {
     let arrived = Instant::now();
     let (mut head, incoming) = request.into_parts();
-    let said = head.headers.remove(INTERNAL).map(|value| dispatch(&value));
-    let number = said.as_ref().and_then(|said| said.as_ref()).map(|dispatch| dispatch.number);
+    let said = take_dispatch(&mut head);
+    let number = said.as_ref().filter(|(_, direct)| !direct).map(|(dispatch, _)| dispatch.number);
     let unstarted = Unstarted { shared, number };
     async move {
-        let (dispatch, direct) = match said {
-            Some(Some(dispatch)) => (dispatch, false),
-            None => (defaults(head.version), true),
-            Some(None) => return Ok(failure(Cause::WorkerInvalid, true)),
-        };
+        let Some((dispatch, direct)) = said else { return Ok(failure(Cause::WorkerInvalid, true)) };
         let deadline = arrived + Duration::from_millis(dispatch.timeout_ms);
         let body = match read_small(&head, incoming, deadline).await {
             Ok(body) => body,
@@ -70,7 +66,7 @@ pub(super) fn serve(
 async fn respond(shared: &'static Shared, request: &Arc<Request>, deadline: Instant) -> Reply {
     let abandoned = CutOnDrop(Some(request));
     let (reply, response) = oneshot::channel();
-    follow(shared, shared.pool.submit(Job { request: Arc::clone(request), reply }));
+    follow(shared, shared.pool.submit(Job { request: Arc::clone(request), reply: ReplyTo::Hyper(reply) }));
     let reply = match timeout_at(deadline.into(), response).await {
         Ok(Ok(reply)) => reply,
         // The thread came back without a word: our own fault.
@@ -85,7 +81,7 @@ async fn respond(shared: &'static Shared, request: &Arc<Request>, deadline: Inst
 }
 
 /// Does what the pool asks for.
-fn follow(shared: &'static Shared, next: Next) {
+pub(super) fn follow(shared: &'static Shared, next: Next) {
     match next {
         Next::Nothing => return,
         // Should that fail, the request waits for another thread.
@@ -109,8 +105,13 @@ async fn prod(shared: &'static Shared) {
     }
 }
 
-fn dispatch(value: &HeaderValue) -> Option<Dispatch> {
-    Dispatch::parse(value.to_str().ok()?).ok()
+/// Takes what the proxy says of a request out of its header, or defaults for one that came past it (true). Nothing if it
+/// cannot be understood.
+pub(super) fn take_dispatch(head: &mut http::request::Parts) -> Option<(Dispatch, bool)> {
+    match head.headers.remove(INTERNAL) {
+        Some(value) => Some((Dispatch::parse(value.to_str().ok()?).ok()?, false)),
+        None => Some((defaults(head.version), true)),
+    }
 }
 
 fn defaults(version: Version) -> Dispatch {

@@ -8,13 +8,11 @@ use http::header;
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
 use tidegate_contract::{Cause, Outcome};
-use tokio::sync::oneshot;
 
 use super::head::Head;
 use super::validate;
-use crate::io::{INTERNAL, Reply, ReplyBody, Streamed, failure};
+use crate::io::{INTERNAL, Reply, ReplyBody, ReplyTo, Streamed, failure};
 use crate::log;
-use crate::outbox::Event;
 use crate::pipe::{End, Offer, Pipe};
 use crate::request::Request;
 use crate::shared::Shared;
@@ -24,7 +22,7 @@ pub(super) struct Responder {
     shared: &'static Shared,
     request: Arc<Request>,
     /// Until the head has gone out.
-    reply: Option<oneshot::Sender<Reply>>,
+    reply: Option<ReplyTo>,
     /// From `start_response` until it has gone out.
     head: Option<Head>,
     /// From the first chunk on.
@@ -69,7 +67,7 @@ pub(super) enum Sent {
 }
 
 impl Responder {
-    pub(super) fn new(shared: &'static Shared, request: Arc<Request>, reply: oneshot::Sender<Reply>) -> Self {
+    pub(super) fn new(shared: &'static Shared, request: Arc<Request>, reply: ReplyTo) -> Self {
         Self { shared, request, reply: Some(reply), head: None, stream: None, progress: Progress::Called }
     }
 
@@ -228,7 +226,7 @@ impl Responder {
                 }
                 None => failure(Cause::AppError, self.request.direct),
             };
-            self.shared.outbox.push(Event::Reply(reply, failure));
+            reply.send(failure, &self.shared.outbox);
         }
     }
 
@@ -263,7 +261,7 @@ impl Responder {
                 }
             }
         }
-        self.shared.outbox.push(Event::Reply(to, reply));
+        to.send(reply, &self.shared.outbox);
     }
 }
 

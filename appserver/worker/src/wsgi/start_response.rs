@@ -6,12 +6,11 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
-use tokio::sync::oneshot;
 
 use super::head::Head;
 use super::responder::{Progress, Responder, Sent, Step};
 use super::validate;
-use crate::io::Reply;
+use crate::io::ReplyTo;
 use crate::pipe::Offer;
 use crate::request::Request;
 use crate::shared::Shared;
@@ -29,7 +28,7 @@ struct Write {
 }
 
 impl StartResponse {
-    pub(super) fn new(shared: &'static Shared, request: Arc<Request>, reply: oneshot::Sender<Reply>) -> Self {
+    pub(super) fn new(shared: &'static Shared, request: Arc<Request>, reply: ReplyTo) -> Self {
         Self { responder: Arc::new(Mutex::new(Responder::new(shared, request, reply))) }
     }
 }

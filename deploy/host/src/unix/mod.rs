@@ -31,7 +31,8 @@ pub(crate) use file::{
 pub(crate) use given::given_listeners;
 pub(crate) use signal::Signals;
 pub(crate) use socket::{
-    Listener, Stream, check_client, check_server, client_process, connect, local_endpoint, server_process,
+    Listener, Reader, Stream, Writer, check_client, check_server, client_process, connect, halves, join_halves,
+    local_endpoint, poll_room, server_process, try_write,
 };
 pub(crate) use trust::{trust, trusted};
 

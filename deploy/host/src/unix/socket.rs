@@ -6,8 +6,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::task::{Context, Poll};
 
 use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::place::own_user;
@@ -24,6 +26,24 @@ const PASS: u32 = 0o050;
 const PATH_LIMIT: usize = 108;
 
 pub(crate) type Stream = UnixStream;
+pub(crate) type Reader = OwnedReadHalf;
+pub(crate) type Writer = OwnedWriteHalf;
+
+pub(crate) fn halves(stream: Stream) -> (Reader, Writer) {
+    stream.into_split()
+}
+
+pub(crate) fn join_halves(reader: Reader, writer: Writer) -> Option<Stream> {
+    reader.reunite(writer).ok()
+}
+
+pub(crate) fn try_write(writer: &Writer, data: &[u8]) -> io::Result<usize> {
+    writer.try_write(data)
+}
+
+pub(crate) fn poll_room(writer: &Writer, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    writer.as_ref().poll_write_ready(cx)
+}
 
 pub(crate) fn local_endpoint(dir: &Path, name: &str) -> Endpoint {
     Endpoint::Unix(dir.join(format!("{name}.sock")))

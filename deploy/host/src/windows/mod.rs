@@ -43,7 +43,10 @@ pub(crate) use child::{Process, spawn};
 pub(crate) use file::{
     FileIdentity, create_private, create_temporary, directory_within, expel, file_identity, is_at, open_within,
 };
-pub(crate) use pipe::{Listener, Stream, client_process, connect, local_endpoint, server_process};
+pub(crate) use pipe::{
+    Listener, Reader, Stream, Writer, client_process, connect, halves, join_halves, local_endpoint, poll_room,
+    server_process, try_write,
+};
 pub(crate) use security::{trust, trusted};
 pub(crate) use server::{check_client, check_server};
 pub(crate) use signal::Signals;

@@ -1,6 +1,8 @@
 //! Named pipes. A pipe has no backlog: the instances that wait for a client are the backlog, so
 //! several always do, and each is replaced before the client it got is handed on.
 
+mod halves;
+
 use std::io;
 use std::os::windows::io::AsRawHandle;
 use std::pin::Pin;
@@ -17,6 +19,7 @@ use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_PIPE_BUSY};
 use windows_sys::Win32::Storage::FileSystem::SECURITY_IDENTIFICATION;
 use windows_sys::Win32::System::Pipes::{GetNamedPipeClientProcessId, GetNamedPipeServerProcessId};
 
+pub(crate) use self::halves::{Reader, Writer, halves, join_halves, poll_room, try_write};
 use super::security;
 use crate::{Audience, Endpoint};
 
