@@ -228,6 +228,20 @@ def big(environ, start):
     return [b"y" * (4 << 20)]
 
 
+def whole(environ, start):
+    start("200 OK", [])
+    return [filler(int(environ["QUERY_STRING"]))]
+
+
+def pieces(environ, start):
+    start("200 OK", [])
+    return iter([filler(int(length)) for length in environ["QUERY_STRING"].split(",")])
+
+
+def filler(length):
+    return (b"0123456789abcdef" * (length // 16 + 1))[:length]
+
+
 def application(environ, start):
     name = environ["PATH_INFO"].strip("/").partition("/")[0].replace("-", "_")
     handler = globals().get(name + "_") or globals().get(name) or getattr(shapes, "shape_" + name, None)

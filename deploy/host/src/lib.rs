@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `local_endpoint(dir, name)` | where a local socket of that name lives |
 //! | `Listener::{bind, accept, is_in_place}`, `Stream`, `connect` | Unix sockets, named pipes |
+//! | `Reader`, `Writer`, `halves`, `join_halves`, `try_write`, `poll_room` | the halves of one, of which any thread may write |
 //! | `client_process`, `server_process`, `check_client`, `check_server` | who is at the other end of one |
 //! | `prepare_tcp`, `TCP_BACKLOG`, `NO_ADDRESS_FAMILY` | options of a TCP listener before it is bound |
 //! | `port::listening(is_wanted)`, `port::REFUSED` | the process that listens on an address, and what to say of a port that may not be bound |

@@ -18,12 +18,12 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::ReplyTo;
 use super::body::Unfinished;
 use super::connection::MAX_BUFFER;
 use super::head::{self, Framing, Head};
 use super::service::{self, failure};
 use super::wire::{Answer, Flow, Found, Wire};
-use super::ReplyTo;
 use crate::request::{Body, Job, Request};
 use crate::shared::Shared;
 
@@ -140,7 +140,7 @@ impl Connection {
                         match head::take(&mut self.buffer) {
                             Head::Bare(head) => {
                                 self.fresh = !self.buffer.is_empty();
-                                return Poll::Ready(Next::Request(Box::new(head)));
+                                return Poll::Ready(Next::Request(head));
                             }
                             Head::Other => return Poll::Ready(Next::Other),
                             Head::Partial if self.buffer.len() > MAX_BUFFER => return Poll::Ready(Next::Other),

@@ -17,7 +17,7 @@ pub(super) enum Head {
     /// Not all of it is there.
     Partial,
     /// A request without a body.
-    Bare(request::Parts),
+    Bare(Box<request::Parts>),
     /// Anything else.
     Other,
 }
@@ -55,7 +55,7 @@ pub(super) fn take(buffer: &mut BytesMut) -> Head {
     let Ok(uri) = Uri::try_from(&buffer[target]) else { return Head::Other };
     let bytes = buffer.split_to(end).freeze();
     match parts(method, uri, places, &bytes) {
-        Some(parts) => Head::Bare(parts),
+        Some(parts) => Head::Bare(Box::new(parts)),
         None => Head::Other,
     }
 }

@@ -13,11 +13,11 @@ use parking_lot::Mutex;
 use tidegate_contract::Cause;
 use tidegate_host::LocalWriter;
 
+use super::Reply;
 use super::body::{ReplyBody, Streamed};
 use super::head::{self, Framing};
 use super::service::failure;
-use super::Reply;
-use crate::outbox::{Event, Outbox};
+use crate::outbox::Event;
 use crate::request::Request;
 use crate::shared::Shared;
 
@@ -157,10 +157,10 @@ impl Wire {
     }
 
     /// Takes the app's answer to request `number`. Returns whom to wake, or the answer if nobody waits for it.
-    fn answer(&self, number: u64, reply: Reply, method: &Method) -> Result<Option<Waker>, Reply> {
+    fn answer(&self, number: u64, reply: Reply, method: &Method) -> Result<Option<Waker>, Box<Reply>> {
         let mut state = self.state.lock();
         if state.turn != Turn::App(number) {
-            return Err(reply);
+            return Err(Box::new(reply));
         }
         // Before anything is written: the next request may be there at once.
         state.turn = Turn::Proxy;
@@ -236,12 +236,12 @@ impl Answer {
 
     fn give(&mut self, reply: Reply) {
         let Some(wire) = self.wire.take() else { return };
-        let outbox: &Outbox = &self.shared.outbox;
+        let outbox = &self.shared.outbox;
         match wire.answer(self.number, reply, &self.request.head.method) {
             Ok(None) => {}
             Ok(Some(waker)) => outbox.push(Event::Wake(waker)),
             // To be dropped by the I/O thread: a body that nobody reads has timers to set.
-            Err(reply) => outbox.push(Event::Unwanted(reply)),
+            Err(reply) => outbox.push(Event::Unwanted(*reply)),
         }
     }
 }
