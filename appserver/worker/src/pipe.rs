@@ -1,6 +1,6 @@
 //! A streamed response on its way from a Python thread to the I/O thread: a bounded queue of
 //! chunks. The sending side blocks (detached from Python) while the queue is full; the
-//! receiving side is polled by hyper. Neither side ever holds the lock while it waits.
+//! receiving side is polled by its connection. Neither side ever holds the lock while it waits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Pipe {
         wake(state.waker.take(), outbox);
     }
 
-    /// The next chunk, or the end; called by hyper's task.
+    /// The next chunk, or the end; called by the connection's task.
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<Piece> {
         let mut state = self.state.lock();
         if let Some(chunk) = state.chunks.pop_front() {

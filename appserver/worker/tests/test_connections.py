@@ -83,3 +83,26 @@ class Kinds(Case):
                 connection.sendall(data)
                 connection.close()
         self.assertEqual(self.ask("/list").body, b"one two")
+
+
+class AfterATimeout(Case):
+    """A thread that does not come back holds up nothing but itself."""
+
+    def timed_out(self):
+        connection = self.worker.connect()
+        self.addCleanup(connection.close)
+        file = connection.makefile("rb")
+        connection.sendall(message("/sleeps", internal=dispatch(timeout=50)[1]))
+        self.assertEqual(Response(connection, file=file).status, "502")
+        return connection, file
+
+    def test_requests_of_every_kind_are_served(self):
+        connection, file = self.timed_out()
+        for method, body in (("GET", b""), ("POST", b"a body"), ("GET", b"")):
+            connection.sendall(message("/echo", method, body=body))
+            self.assertEqual(Response(connection, file=file).body, body)
+
+    def test_a_response_that_is_cut_short_is_seen_to_be(self):
+        connection, file = self.timed_out()
+        connection.sendall(message("/short-generator"))
+        self.assertFalse(Response(connection, file=file).complete)

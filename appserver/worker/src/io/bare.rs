@@ -16,6 +16,7 @@ use tidegate_contract::Cause;
 use tidegate_host::{LocalReader, LocalStream};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::ReplyTo;
@@ -30,7 +31,7 @@ use crate::shared::Shared;
 /// What is read at once.
 const READ: usize = 8 << 10;
 /// A chunk from this size on is written without being copied.
-const LARGE_CHUNK: usize = 16 << 10;
+const LARGE_CHUNK: usize = 256 << 10;
 /// Small chunks that are written together.
 const GATHERED: usize = 64 << 10;
 
@@ -44,25 +45,25 @@ pub(super) async fn serve(
     let mut connection = Connection {
         shared,
         reader,
-        wire: Arc::new(Wire::new(writer)),
+        link: Link { wire: Arc::new(Wire::new(writer)), latest: None },
         buffer: BytesMut::new(),
         fresh: false,
+        searched: 0,
         number: 0,
-        latest: None,
         deadline: None,
         timer: None,
         stopping: false,
+        last: false,
     };
-    let is_over = connection.run(stop).await;
-    let Connection { reader, mut wire, buffer, latest, .. } = connection;
-    if is_over {
-        wire.close();
-        if let Some(request) = latest {
-            request.client_gone();
-        }
+    if connection.run(stop).await {
         return None;
     }
-    // The thread that has just answered on it may not have let go of it yet.
+    let Connection { reader, mut link, buffer, .. } = connection;
+    // It is answered.
+    link.latest = None;
+    let mut wire = Arc::clone(&link.wire);
+    drop(link);
+    // The thread that has just answered may be about to let go of it.
     let wire = loop {
         match Arc::try_unwrap(wire) {
             Ok(wire) => break wire,
@@ -74,23 +75,41 @@ pub(super) async fn serve(
     Some((stream, buffer.freeze()))
 }
 
+/// The connection as Python threads know it, whose end they learn of.
+struct Link {
+    wire: Arc<Wire>,
+    /// The latest request.
+    latest: Option<Arc<Request>>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.wire.close();
+        if let Some(request) = self.latest.take() {
+            request.client_gone();
+        }
+    }
+}
+
 struct Connection {
     shared: &'static Shared,
     reader: LocalReader,
-    wire: Arc<Wire>,
+    link: Link,
     /// What was read and is not taken yet.
     buffer: BytesMut,
     /// Whether anything has been added to it since it was last looked at.
     fresh: bool,
+    /// How much of it is known to hold no whole head.
+    searched: usize,
     /// Requests so far.
     number: u64,
-    /// The latest request; its thread is to know when the connection ends.
-    latest: Option<Arc<Request>>,
     /// When the app's time is over, while it has the turn.
     deadline: Option<Instant>,
     /// Runs until the deadline, or that of an earlier request: one that is early is set again when it has run out.
     timer: Option<Pin<Box<Sleep>>>,
     stopping: bool,
+    /// Whether the connection ends with the answer that is due.
+    last: bool,
 }
 
 /// What happens next on a connection.
@@ -131,24 +150,18 @@ impl Connection {
         loop {
             // The next request's bytes before this one's answer: not what the proxy does, and read no further.
             let early = !self.buffer.is_empty();
-            match self.wire.poll(cx, early || self.stopping) {
+            let found = self.link.wire.poll(cx, early, self.stopping);
+            match found {
                 Found::Flow(flow) => return Poll::Ready(Next::Flow(flow)),
                 Found::Broken => return Poll::Ready(Next::End),
-                Found::Done if self.stopping => return Poll::Ready(Next::End),
+                Found::Done if self.last => return Poll::Ready(Next::End),
                 Found::Done => {
-                    if std::mem::take(&mut self.fresh) {
-                        match head::take(&mut self.buffer) {
-                            Head::Bare(head) => {
-                                self.fresh = !self.buffer.is_empty();
-                                return Poll::Ready(Next::Request(head));
-                            }
-                            Head::Other => return Poll::Ready(Next::Other),
-                            Head::Partial if self.buffer.len() > MAX_BUFFER => return Poll::Ready(Next::Other),
-                            Head::Partial => {}
-                        }
+                    if let Some(next) = self.take_head() {
+                        return Poll::Ready(next);
                     }
                 }
                 Found::Asked => {
+                    self.last = self.stopping;
                     if self.poll_deadline(cx) {
                         continue;
                     }
@@ -160,8 +173,30 @@ impl Connection {
             match self.poll_read(cx) {
                 Poll::Ready(Some(())) => {}
                 Poll::Ready(None) => return Poll::Ready(Next::End),
+                // A request that had come when the stop did is served.
+                Poll::Pending if self.stopping && matches!(found, Found::Done) => return Poll::Ready(Next::End),
                 Poll::Pending => return Poll::Pending,
             }
+        }
+    }
+
+    /// What the bytes begin with that are there, once it is whole.
+    fn take_head(&mut self) -> Option<Next> {
+        if !std::mem::take(&mut self.fresh) {
+            return None;
+        }
+        let searched = std::mem::replace(&mut self.searched, self.buffer.len());
+        if searched > 0 && self.buffer.len() <= MAX_BUFFER && !head::may_be_whole(&self.buffer, searched) {
+            return None;
+        }
+        match head::take(&mut self.buffer) {
+            Head::Bare(head) => {
+                self.fresh = !self.buffer.is_empty();
+                self.searched = 0;
+                Some(Next::Request(head))
+            }
+            Head::Partial if self.buffer.len() <= MAX_BUFFER => None,
+            Head::Partial | Head::Other => Some(Next::Other),
         }
     }
 
@@ -176,21 +211,22 @@ impl Connection {
     fn begin(&mut self, mut head: Parts) {
         let arrived = std::time::Instant::now();
         let Some((dispatch, direct)) = service::take_dispatch(&mut head) else {
-            return self.wire.say(failure(Cause::WorkerInvalid, true), &head.method);
+            return self.link.wire.say(failure(Cause::WorkerInvalid, true), &head.method);
         };
         let deadline = arrived + Duration::from_millis(dispatch.timeout_ms);
         let request = Request::new(self.shared, head, Body::Empty, dispatch, direct, arrived);
         self.number += 1;
-        self.latest = Some(Arc::clone(&request));
+        self.last = self.stopping;
+        self.link.latest = Some(Arc::clone(&request));
         self.deadline = Some(deadline.into());
-        self.wire.ask(self.number);
-        let answer = Answer::new(self.shared, Arc::clone(&self.wire), self.number, Arc::clone(&request));
+        self.link.wire.ask(self.number);
+        let answer = Answer::new(self.shared, &self.link.wire, self.number, Arc::clone(&request));
         service::follow(self.shared, self.shared.pool.submit(Job { request, reply: ReplyTo::Wire(answer) }));
     }
 
     /// Answers at the deadline in the app's place. Returns whether it has.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
-        let (Some(deadline), Some(request)) = (self.deadline, &self.latest) else { return false };
+        let (Some(deadline), Some(request)) = (self.deadline, &self.link.latest) else { return false };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
@@ -201,10 +237,10 @@ impl Connection {
                 continue;
             }
             self.deadline = None;
-            let is_late = self.wire.claim(self.number);
+            let is_late = self.link.wire.claim(self.number);
             if is_late {
                 self.shared.watchdog.timed_out(self.shared, request);
-                self.wire.say(failure(Cause::WorkerTimeout, request.direct), &request.head.method);
+                self.link.wire.say(failure(Cause::WorkerTimeout, request.direct), &request.head.method);
             }
             return is_late;
         }
@@ -214,9 +250,11 @@ impl Connection {
     /// Writes a response whose body comes bit by bit; nothing if it is cut short.
     async fn pass_on(&mut self, flow: Flow) -> Option<()> {
         let Flow { head, framing, mut body } = flow;
-        let wire = Arc::clone(&self.wire);
+        let wire = Arc::clone(&self.link.wire);
         let mut out = Vec::from(head);
         loop {
+            // Others have a turn, too, however fast the app is.
+            consume_budget().await;
             let piece = poll_fn(|cx| match body.poll(cx) {
                 Poll::Ready(piece) => Poll::Ready(Piece::Next(piece)),
                 Poll::Pending if !out.is_empty() => Poll::Ready(Piece::Pause),

@@ -1,4 +1,4 @@
-//! The body of a response as hyper takes it.
+//! The body of a response as hyper takes it, and `bare`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::pipe::{End, Piece, Pipe};
 use crate::request::Request;
 use crate::shared::Shared;
 
-/// The response is cut short: hyper closes the connection without finishing the message.
+/// The response is cut short: the connection is closed without finishing the message.
 #[derive(Debug, Error)]
 #[error("response cut short")]
 pub(crate) struct Unfinished;

@@ -41,10 +41,12 @@ pub(super) fn take(buffer: &mut BytesMut) -> Head {
     };
     let target = at(target.as_bytes());
     let mut places = Vec::with_capacity(parsed.headers.len());
+    let mut lengths = 0;
     for field in parsed.headers.iter() {
         let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) else { return Head::Other };
+        lengths += usize::from(name == CONTENT_LENGTH);
         let with_body = name == CONTENT_LENGTH && field.value != b"0" || name == TRANSFER_ENCODING || name == EXPECT;
-        if with_body || name == CONNECTION || name == UPGRADE {
+        if with_body || lengths > 1 || name == CONNECTION || name == UPGRADE {
             return Head::Other;
         }
         places.push((name, at(field.value)));
@@ -56,8 +58,19 @@ pub(super) fn take(buffer: &mut BytesMut) -> Head {
     let bytes = buffer.split_to(end).freeze();
     match parts(method, uri, places, &bytes) {
         Some(parts) => Head::Bare(Box::new(parts)),
-        None => Head::Other,
+        None => {
+            let rest = std::mem::take(buffer);
+            buffer.extend_from_slice(&bytes);
+            buffer.extend_from_slice(&rest);
+            Head::Other
+        }
     }
+}
+
+/// Whether a head that was partial may be whole now that there is more behind its first `searched` bytes.
+pub(super) fn may_be_whole(buffer: &[u8], searched: usize) -> bool {
+    let new = &buffer[searched.saturating_sub(2).min(buffer.len())..];
+    new.windows(2).any(|two| two == b"\n\n") || new.windows(3).any(|three| three == b"\n\r\n")
 }
 
 fn parts(
@@ -111,7 +124,7 @@ fn is_without_content(status: StatusCode) -> bool {
 }
 
 /// The bytes of a response's head.
-pub(super) fn encode(head: &response::Parts, framing: Framing, out: &mut Vec<u8>) {
+pub(super) fn encode(head: &response::Parts, framing: Framing, is_last: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(head.status.as_str().as_bytes());
     out.push(b' ');
@@ -125,6 +138,9 @@ pub(super) fn encode(head: &response::Parts, framing: Framing, out: &mut Vec<u8>
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+    if is_last {
+        out.extend_from_slice(b"connection: close\r\n");
     }
     match framing {
         Framing::Said => out.extend_from_slice(b"\r\n"),

@@ -1,5 +1,5 @@
-//! The I/O thread: one native thread with a single-threaded runtime that owns every socket. It
-//! never runs Python and never waits for a thread that does.
+//! The I/O thread: one native thread with a single-threaded runtime that owns every socket; what others may do is to write a
+//! whole response to a connection of `bare`, through `wire`. It never runs Python and never waits for a thread that does.
 
 mod bare;
 mod body;

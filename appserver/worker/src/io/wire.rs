@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -45,6 +45,8 @@ struct State {
     broken: bool,
     /// Whether the I/O thread wants to hear of an answer that is written already.
     told: bool,
+    /// Whether the connection ends with the next answer.
+    closing: bool,
     waker: Option<Waker>,
 }
 
@@ -110,10 +112,10 @@ impl Wire {
     }
 
     /// Writes what was left to the I/O thread, and says what else there is to do; the task is woken when there may be more. With
-    /// `told` it is also woken when an answer has been written without it.
-    pub(super) fn poll(&self, cx: &mut Context<'_>, told: bool) -> Found {
+    /// `told` it is also woken when an answer has been written without it; with `closing` answers say that they are the last.
+    pub(super) fn poll(&self, cx: &mut Context<'_>, told: bool, closing: bool) -> Found {
         let mut state = self.state.lock();
-        state.told = told;
+        (state.told, state.closing) = (told || closing, closing);
         if state.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
         }
@@ -174,7 +176,7 @@ impl Wire {
         let framing = Framing::of(&parts, &body, method);
         let mut bytes = std::mem::take(&mut state.scratch);
         bytes.clear();
-        head::encode(&parts, framing, &mut bytes);
+        head::encode(&parts, framing, state.closing, &mut bytes);
         match body {
             ReplyBody::Streamed(body) => {
                 state.streamed = Some(Flow { head: Bytes::from(bytes), framing, body });
@@ -182,7 +184,8 @@ impl Wire {
             }
             _ if head::is_bodyless(parts.status, method) => {}
             ReplyBody::Full(body) if body.len() > SHORT_BODY => {
-                state.rest.extend([Bytes::from(bytes), body]);
+                bytes.extend_from_slice(&body[..SHORT_BODY]);
+                state.rest.extend([Bytes::from(bytes), body.slice(SHORT_BODY..)]);
                 return true;
             }
             ReplyBody::Full(body) => bytes.extend_from_slice(&body),
@@ -219,14 +222,15 @@ impl Wire {
 /// The duty to answer one request; dropped without an answer it says that the app failed.
 pub(crate) struct Answer {
     shared: &'static Shared,
-    wire: Option<Arc<Wire>>,
+    /// Not kept open by a thread that is stuck.
+    wire: Option<Weak<Wire>>,
     number: u64,
     request: Arc<Request>,
 }
 
 impl Answer {
-    pub(super) fn new(shared: &'static Shared, wire: Arc<Wire>, number: u64, request: Arc<Request>) -> Self {
-        Self { shared, wire: Some(wire), number, request }
+    pub(super) fn new(shared: &'static Shared, wire: &Arc<Wire>, number: u64, request: Arc<Request>) -> Self {
+        Self { shared, wire: Some(Arc::downgrade(wire)), number, request }
     }
 
     /// Answers. Called by any thread.
@@ -236,12 +240,15 @@ impl Answer {
 
     fn give(&mut self, reply: Reply) {
         let Some(wire) = self.wire.take() else { return };
-        let outbox = &self.shared.outbox;
-        match wire.answer(self.number, reply, &self.request.head.method) {
+        let answered = match wire.upgrade() {
+            Some(wire) => wire.answer(self.number, reply, &self.request.head.method),
+            None => Err(Box::new(reply)),
+        };
+        match answered {
             Ok(None) => {}
-            Ok(Some(waker)) => outbox.push(Event::Wake(waker)),
+            Ok(Some(waker)) => self.shared.outbox.push(Event::Wake(waker)),
             // To be dropped by the I/O thread: a body that nobody reads has timers to set.
-            Err(reply) => outbox.push(Event::Unwanted(*reply)),
+            Err(reply) => self.shared.outbox.push(Event::Unwanted(*reply)),
         }
     }
 }

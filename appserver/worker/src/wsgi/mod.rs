@@ -1,6 +1,6 @@
 //! The WSGI side (PEP 3333): runs on the pool's threads, attached to Python. It takes requests,
-//! calls the app, and hands the response to the I/O thread; it never touches a socket, and it
-//! detaches before every wait.
+//! calls the app, and gives the response to whom the request names (`ReplyTo`); it never waits for a socket,
+//! and it detaches before every wait.
 
 mod environ;
 mod errors;
