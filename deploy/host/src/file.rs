@@ -92,6 +92,11 @@ pub fn is_at(file: &File, path: &Path) -> bool {
     sys::is_at(file, path).unwrap_or(false)
 }
 
+/// Whether two open files of one directory are one, as far as the system tells.
+pub fn is_same(file: &File, other: &File) -> bool {
+    sys::is_same(file, other).unwrap_or(false)
+}
+
 /// Removes what another account has put where a file of ours is to be, in a directory of ours in which others may make files
 /// (the sticky bit; never so on Windows, whose lists tell accounts apart). Links are removed and not followed; what root or this
 /// account made stays. Whether there was anything.

@@ -22,7 +22,7 @@
 //! | `Signals::{install, next}` | requests to stop or reload |
 //! | `spawn(&Spawn)`, `Process::{id, wait, kill, contains}` | a child and everything that it starts |
 //! | `kill_own_group` | ends this process and its children |
-//! | `open_within`, `directory_within`, `file_identity`, `is_at`, `expel`, `create_private`, `create_temporary` | files |
+//! | `open_within`, `directory_within`, `file_identity`, `is_at`, `is_same`, `expel`, `create_private`, `create_temporary` | files |
 //! | `certificate_store::{AVAILABLE, list, open, import, grant_key, may_use_key, Key}` | the certificate store of Windows |
 //! | `access::{describe, protect, take, is_handed_over, ids, is_system, is_own_administrator, is_everybody, is_administrative, is_ordinary, is_owners_own_group, way}` | who may use a file |
 //! | `directories::{is_shared, is_home, is_below_shared_data}` | directories that are no program's own |

@@ -7,6 +7,7 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use tidegate_host::file::{is_at, is_same};
 use tidegate_log::{Aside, set_aside};
 
 const CHUNK: usize = 64 << 10;
@@ -143,7 +144,7 @@ impl Tail {
             self.reopen(None);
             return;
         };
-        if tidegate_host::file::is_at(current, &self.path) {
+        if is_at(current, &self.path) {
             // Somebody has emptied it.
             if current.metadata().is_ok_and(|metadata| metadata.len() < self.at) && current.rewind().is_ok() {
                 self.at = 0;
@@ -165,11 +166,18 @@ impl Tail {
             self.current = old;
             return;
         };
+        // It could not be opened a moment ago, by which it seemed to be another: on Windows somebody may have held it.
+        if old.as_ref().is_some_and(|old| is_same(old, &new)) {
+            self.current = old;
+            return;
+        }
         let is_new = |aside: &&Aside| !self.known.contains(&aside.moment);
         let mut missed: VecDeque<Aside> = asides.iter().filter(is_new).cloned().collect();
         if let Some(old) = old {
-            // The one that was read until now; the others came and went between two looks.
-            let was_read = |aside: &Aside| aside.is_compressed() || tidegate_host::file::is_at(&old, &aside.path);
+            // The first is the one that was read until now, unless somebody has moved that away; the others came and went
+            // between two looks.
+            let is_old = |aside: &Aside| File::open(&aside.path).map_or(true, |file| is_same(&old, &file));
+            let was_read = |aside: &Aside| aside.is_compressed() || is_old(aside);
             if missed.front().is_some_and(was_read) {
                 missed.pop_front();
             }
@@ -192,7 +200,7 @@ fn state(path: &Path) -> io::Result<(Option<File>, Vec<Aside>)> {
         };
         let asides = set_aside(path);
         // Rotated in between it would be in both.
-        if current.as_ref().is_none_or(|file| tidegate_host::file::is_at(file, path)) {
+        if current.as_ref().is_none_or(|file| is_at(file, path)) {
             return Ok((current, asides));
         }
         if !path.exists() {

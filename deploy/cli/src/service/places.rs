@@ -99,7 +99,7 @@ pub(crate) fn protect(site: &Site, accounts: &Accounts, style: Style) {
                 continue;
             }
             let next = machine::grant_command(&path, &account, write);
-            eprintln!("{} {what} {shown}: {account} may not use it: `{next}`", style.warning("warning:"));
+            eprintln!("{} {what} {shown}: {account} may not use it: {next}", style.warning("warning:"));
         }
     }
 }

@@ -116,8 +116,15 @@ pub(crate) fn file_identity(_: &File, metadata: &Metadata) -> io::Result<FileIde
 }
 
 pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let (ours, theirs) = (file.metadata()?, fs::metadata(path)?);
-    Ok((ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()))
+    Ok(place_on_device(&file.metadata()?) == place_on_device(&fs::metadata(path)?))
+}
+
+pub(crate) fn is_same(file: &File, other: &File) -> io::Result<bool> {
+    Ok(place_on_device(&file.metadata()?) == place_on_device(&other.metadata()?))
+}
+
+fn place_on_device(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 pub(crate) fn expel(path: &Path) -> io::Result<bool> {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub(crate) use child::{Process, spawn};
 pub(crate) use file::{
-    FileIdentity, create_private, create_temporary, directory_within, expel, file_identity, is_at, open_within,
+    FileIdentity, create_private, create_temporary, directory_within, expel, file_identity, is_at, is_same, open_within,
 };
 pub(crate) use given::given_listeners;
 pub(crate) use signal::Signals;

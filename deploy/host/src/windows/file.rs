@@ -146,7 +146,14 @@ pub(crate) fn file_identity(file: &File, _: &Metadata) -> io::Result<FileIdentit
 }
 
 pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    Ok(place_on_volume(file)? == place_on_volume(&File::open(path)?)?)
+    is_same(file, &File::open(path)?)
+}
+
+pub(crate) fn is_same(file: &File, other: &File) -> io::Result<bool> {
+    // Not by their volumes: two files of one directory are on one, and Wine has none (0) for the handle of a file that another
+    // program has renamed.
+    let ((_, ours), (_, theirs)) = (place_on_volume(file)?, place_on_volume(other)?);
+    Ok(ours == theirs)
 }
 
 /// Volume and index on it: which file it is.

@@ -41,7 +41,7 @@ use windows_sys::Win32::System::Threading::{GetProcessTimes, OpenProcess, PROCES
 
 pub(crate) use child::{Process, spawn};
 pub(crate) use file::{
-    FileIdentity, create_private, create_temporary, directory_within, expel, file_identity, is_at, open_within,
+    FileIdentity, create_private, create_temporary, directory_within, expel, file_identity, is_at, is_same, open_within,
 };
 pub(crate) use pipe::{
     Listener, Reader, Stream, Writer, client_process, connect, halves, join_halves, local_endpoint, poll_room,
