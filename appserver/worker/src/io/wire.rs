@@ -72,7 +72,7 @@ pub(super) struct Flow {
 
 /// What the I/O thread finds.
 pub(super) enum Found {
-    /// Nothing to do: the app has the turn.
+    /// Nothing to do now: the app has the turn, or there is no room to write.
     Asked,
     /// Nothing to do: the last answer is written.
     Done,
