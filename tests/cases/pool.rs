@@ -2,14 +2,15 @@
 //! change of the code.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
 
 use tidegate_contract::{RestartReason, StatusReport, WorkerPhase};
 use tidegate_host::{Output, Spawn};
-use tidegate_tests::program::{executable, tidegate};
+use tidegate_tests::program::{Log, executable, tidegate};
 use tidegate_tests::wait::{bounded, eventually};
 use tidegate_tests::{Connection, Running, Site};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// Beats often enough that a limit is noticed soon, and may be late on a busy machine.
 const BEATS: [(&str, &str); 2] = [("heartbeat", "50ms"), ("heartbeat_timeout", "60s")];
@@ -198,51 +199,32 @@ fn code(version: &str) -> String {
 async fn watching_reloads_changed_code_and_shows_tracebacks() {
     let site = Site::new("watch").file("changing.py", code("one")).app("shop", "changing:app", &[]);
     site.write();
+    let source = site.directory().join("changing.py");
+    let second = set_modified(&source, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
     let mut spawn = Spawn::new(executable("tidegate"));
     spawn.arguments = ["--config".into(), site.config().into(), "up".into(), "--watch".into()].to_vec();
-    spawn.environment = vec![("NO_COLOR".into(), "1".into())];
+    // Python keeps its bytecode, also where this machine has told it not to.
+    spawn.environment = vec![("NO_COLOR".into(), "1".into()), ("PYTHONDONTWRITEBYTECODE".into(), "".into())];
     spawn.output = Output::Capture;
     let mut up = spawn.start().unwrap();
-    let mut said = BufReader::new(up.take_stdout().unwrap()).lines();
-    let mut errors = BufReader::new(up.take_stderr().unwrap()).lines();
-    let running = Running::started_elsewhere(site).await;
+    let (said, errors) = (Log::of(up.take_stdout().unwrap()), Log::of(up.take_stderr().unwrap()));
+    let mut running = Running::started_elsewhere(site).await;
+    running.show_on_failure("tidegate up, standard output", &said);
+    running.show_on_failure("tidegate up, standard error", &errors);
     running.get("/").await.assert_text(200, "one");
 
+    // As long as before and of the same second: what Python has compiled of the old code passes for the new one's.
+    let compiled = source.with_file_name("__pycache__");
+    assert_eq!(std::fs::read_dir(&compiled).unwrap().count(), 1);
     running.site.put("changing.py", code("two"));
+    set_modified(&source, second + Duration::from_millis(500));
+    said.wait(&["changing.py changed: reloading"]).await;
     eventually("the new code", async || (running.get("/").await.text() == "two").then_some(())).await;
-    let mut wait_for = async |text: &str| {
-        let found = async {
-            while let Some(line) = said.next_line().await.unwrap() {
-                if line.contains(text) {
-                    return;
-                }
-            }
-            panic!("the command ended");
-        };
-        bounded(text, found).await;
-    };
-    wait_for("changing.py changed: reloading").await;
-    wait_for("reloaded").await;
+    said.wait(&["reloaded"]).await;
 
     running.site.put("changing.py", "def app(:\n");
-    let refused = async {
-        while let Some(line) = errors.next_line().await.unwrap() {
-            if line.contains("the code before the change serves on") {
-                return;
-            }
-        }
-    };
-    bounded("the refusal", refused).await;
-    let traceback = async {
-        while let Some(line) = errors.next_line().await.unwrap() {
-            if line.contains("SyntaxError") {
-                return;
-            }
-        }
-    };
-    bounded("the traceback", traceback).await;
-    // From here on it is read so that nobody has to wait for it.
-    tokio::spawn(async move { while let Ok(Some(_)) = errors.next_line().await {} });
+    errors.wait(&["the code before the change serves on"]).await;
+    errors.wait(&["SyntaxError"]).await;
     running.get("/").await.assert_text(200, "two");
 
     let failed = running.get("/fail").await;
@@ -250,6 +232,11 @@ async fn watching_reloads_changed_code_and_shows_tracebacks() {
     assert!(failed.text().contains("Traceback") && failed.text().contains("LookupError: shown"), "{failed:?}");
     up.kill().unwrap();
     bounded("the end of tidegate up", up.wait()).await.unwrap();
+}
+
+fn set_modified(file: &Path, time: SystemTime) -> SystemTime {
+    std::fs::File::options().write(true).open(file).unwrap().set_modified(time).unwrap();
+    time
 }
 
 #[tokio::test]

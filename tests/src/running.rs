@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::client::frames::Frames;
 use crate::client::{Connection, Http2, Response, Tls};
 use crate::metrics::{self, Sample};
-use crate::program::{Finished, Program};
+use crate::program::{Finished, Log, Program};
 use crate::site::Site;
 use crate::wait::{bounded, eventually};
 
@@ -31,13 +31,19 @@ pub struct Running {
     pub report: ProxyReport,
     /// Where the app server answers. It stays while the site file changes, even to a wrong one.
     control: Endpoint,
+    /// What else is printed when the test fails.
+    others: Vec<(&'static str, Log)>,
 }
 
 impl Running {
+    fn of(site: Site) -> Self {
+        let control = tidegate_site::load(&site.config()).unwrap_or_else(|error| panic!("{error}")).control_endpoint();
+        Self { site, appserver: None, proxy: None, report: ProxyReport::default(), control, others: Vec::new() }
+    }
+
     /// Starts the pair and waits for the proxy's listeners.
     pub(crate) async fn launch(site: Site) -> Self {
-        let control = tidegate_site::load(&site.config()).unwrap_or_else(|error| panic!("{error}")).control_endpoint();
-        let mut running = Self { site, appserver: None, proxy: None, report: ProxyReport::default(), control };
+        let mut running = Self::of(site);
         running.start_appserver();
         running.start_proxy().await;
         running
@@ -46,10 +52,14 @@ impl Running {
     /// A site whose programs something else starts, such as `tidegate up`: waits until they serve. Its file
     /// is written already.
     pub async fn started_elsewhere(site: Site) -> Self {
-        let control = tidegate_site::load(&site.config()).unwrap_or_else(|error| panic!("{error}")).control_endpoint();
-        let mut running = Self { site, appserver: None, proxy: None, report: ProxyReport::default(), control };
+        let mut running = Self::of(site);
         running.find_again().await;
         running
+    }
+
+    /// Prints this too when the test fails.
+    pub fn show_on_failure(&mut self, name: &'static str, log: &Log) {
+        self.others.push((name, log.clone()));
     }
 
     /// Waits until programs that something else has started anew serve.
@@ -256,6 +266,12 @@ impl Drop for Running {
         for program in [&self.appserver, &self.proxy].into_iter().flatten() {
             eprintln!("--- log of {}", program.name);
             for line in program.log.lines() {
+                eprintln!("{line}");
+            }
+        }
+        for (name, log) in &self.others {
+            eprintln!("--- {name}");
+            for line in log.lines() {
                 eprintln!("{line}");
             }
         }

@@ -29,8 +29,11 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// Between two looks at a site that starts.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// To connect to an app server that was just started, or to find that none runs.
+/// To connect to an app server that was just started, or to find that none runs. Asked again when it fails.
 const CONNECT: Duration = Duration::from_millis(500);
+
+/// To connect to the app server that runs, to pass on what nobody asks a second time.
+const CONNECT_FOR_RELOAD: Duration = Duration::from_secs(10);
 
 /// Runs the command.
 pub(crate) async fn run(config: &Path, arguments: &args::Up, style: Style) -> Result<(), Failure> {
@@ -121,7 +124,7 @@ impl Pair {
         let (endpoint, silence) = (site.control_endpoint(), reload::silence(site));
         let (is_watching, quiet) = (self.changes.is_some(), self.quiet);
         self.reload = Some(tokio::spawn(async move {
-            let asked = async { Control::connect(&endpoint, CONNECT).await?.reload(silence, |_| {}).await };
+            let asked = async { Control::connect(&endpoint, CONNECT_FOR_RELOAD).await?.reload(silence, |_| {}).await };
             match asked.await {
                 Ok(None) if is_watching && !quiet => println!("reloaded"),
                 // Whoever has just saved a file looks here, and for a traceback that can be read.

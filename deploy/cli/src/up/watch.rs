@@ -1,5 +1,9 @@
 //! `tidegate up --watch`: notices changes of the site file and of the apps' code and templates. Polls on a
 //! thread of its own, which works on every system and file system alike; never reloads anything itself.
+//!
+//! A change is told only after Python's bytecode of the old code is gone. Python tells old bytecode by the source's
+//! length and its time in whole seconds (PEP 3147, `importlib.util.cache_from_source`), so that a file saved twice within
+//! a second, as long as before, would stay what it was at its first import: `True` made `None`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -59,6 +63,9 @@ pub(super) fn start(site: &Site) -> io::Result<mpsc::Receiver<String>> {
                 // What is watched from now on has not changed.
                 watch = Watch::new(look(&file, &roots).0);
             }
+            for path in &changed {
+                forget_bytecode(path);
+            }
             // A message that waits is as good as this one.
             let _ = sender.try_send(describe(&changed));
         }
@@ -116,6 +123,26 @@ impl Watch {
         changed.sort();
         *self = Self::new(files);
         changed
+    }
+}
+
+/// Removes what Python has compiled from this source, by any version. It compiles it again at the next import.
+fn forget_bytecode(source: &Path) {
+    let (Some(directory), Some(name)) = (source.parent(), source.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    let Some(stem) = name.strip_suffix(".py") else { return };
+    // A directory that is not there or cannot be written to holds nothing that Python wrote.
+    for entry in fs::read_dir(directory.join("__pycache__")).into_iter().flatten().flatten() {
+        // `shop.cpython-313.pyc`, `shop.cpython-313.opt-1.pyc`
+        let compiled = entry.file_name();
+        let rest = compiled.to_str().and_then(|compiled| compiled.strip_prefix(stem));
+        if rest.is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".pyc"))
+            && let Err(error) = fs::remove_file(entry.path())
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            eprintln!("watch: failed to remove {}, which may hide the change: {error}", entry.path().display());
+        }
     }
 }
 
@@ -244,6 +271,26 @@ mod tests {
         found.sort();
         fs::remove_dir_all(&root).unwrap();
         assert_eq!((found, is_whole), (vec![PathBuf::from("app.py"), Path::new("sub").join("page.html")], true));
+    }
+
+    #[test]
+    fn bytecode_of_a_changed_source_is_removed_and_of_no_other() {
+        let root = std::env::temp_dir().join(format!("tidegate-bytecode-{}", std::process::id()));
+        let cache = root.join("__pycache__");
+        fs::create_dir_all(&cache).unwrap();
+        let compiled = ["shop.cpython-39.pyc", "shop.cpython-313.opt-1.pyc", "shop.note", "shopping.cpython-39.pyc"];
+        for name in compiled {
+            fs::write(cache.join(name), "x").unwrap();
+        }
+        forget_bytecode(&root.join("shop.html"));
+        assert_eq!(fs::read_dir(&cache).unwrap().count(), compiled.len());
+        forget_bytecode(&root.join("shop.py"));
+        let mut left: Vec<_> = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(left, ["shop.note", "shopping.cpython-39.pyc"]);
+        // Nothing was compiled.
+        forget_bytecode(&root.join("shop.py"));
     }
 
     #[test]
