@@ -207,6 +207,7 @@ async fn watching_reloads_changed_code_and_shows_tracebacks() {
     spawn.environment = vec![("NO_COLOR".into(), "1".into()), ("PYTHONDONTWRITEBYTECODE".into(), "".into())];
     spawn.output = Output::Capture;
     let mut up = spawn.start().unwrap();
+    // Taken all the time: programs whose log nobody reads wait, and with them the reload.
     let (said, errors) = (Log::of(up.take_stdout().unwrap()), Log::of(up.take_stderr().unwrap()));
     let mut running = Running::started_elsewhere(site).await;
     running.show_on_failure("tidegate up, standard output", &said);
