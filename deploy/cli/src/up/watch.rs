@@ -2,7 +2,7 @@
 //! thread of its own, which works on every system and file system alike; never reloads anything itself.
 //!
 //! A change is told only after Python's bytecode of the old code is gone. Python tells old bytecode by the source's
-//! length and its time in whole seconds (PEP 3147, `importlib.util.cache_from_source`), so that a file saved twice within
+//! length and its time in whole seconds (`py_compile.PycInvalidationMode.TIMESTAMP`), so that a file saved twice within
 //! a second, as long as before, would stay what it was at its first import: `True` made `None`.
 
 use std::collections::HashMap;
@@ -132,7 +132,7 @@ fn forget_bytecode(source: &Path) {
         return;
     };
     let Some(stem) = name.strip_suffix(".py") else { return };
-    // A directory that is not there or cannot be written to holds nothing that Python wrote.
+    // Without that directory nothing was compiled.
     for entry in fs::read_dir(directory.join("__pycache__")).into_iter().flatten().flatten() {
         // `shop.cpython-313.pyc`, `shop.cpython-313.opt-1.pyc`
         let compiled = entry.file_name();
